@@ -1,0 +1,1 @@
+//! Smallest service: a counter.

@@ -1,0 +1,1 @@
+//! Key-value store: get, put, delete, compare-and-swap, append, increment, scan.

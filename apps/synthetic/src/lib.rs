@@ -1,0 +1,1 @@
+//! Synthetic service: the stss requests of the published load generators.

@@ -1,0 +1,3 @@
+//! Packets in and out, and the time. Knows no protocol.
+
+pub mod backend;

@@ -1,0 +1,1 @@
+//! Exact check of client histories by log index.

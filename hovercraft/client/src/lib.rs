@@ -1,0 +1,1 @@
+//! A client over UDP: blocking calls, and submit/poll.

@@ -1,0 +1,1 @@
+//! cluster.ron: read, checked, shown.

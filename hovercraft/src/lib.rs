@@ -1,0 +1,4 @@
+//! The replica: Raft inside R2P2 (HovercRaft, EuroSys 2020), pure: fed with packets and time, drained of outputs.
+#![forbid(unsafe_code)]
+
+pub mod limits;

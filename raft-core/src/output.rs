@@ -1,0 +1,75 @@
+//! What the core wants done, in order.
+
+use crate::ids::{LogIndex, Member, NodeId, NodeSet, Seq, Term};
+use crate::message::{Append, Message};
+
+/// Effects, as values. Order is the contract; durability is in `needs`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Output {
+    /// Make this durable, then report `persisted(seq)`. In memory mode: at once.
+    Persist {
+        /// To be reported.
+        seq: Seq,
+        /// What changed.
+        what: Persist,
+    },
+    /// Send, once; loss is fine. Not before `needs` is durable.
+    Send {
+        /// Destination.
+        to: NodeId,
+        /// What.
+        message: Message,
+        /// Zero = nothing.
+        needs: Seq,
+    },
+    /// Send the same append to each of `to`: its entries are in the log, its configuration beside it.
+    Append {
+        /// Destinations.
+        to: NodeSet,
+        /// The head; entries are `log[previous_index + 1 ..= previous_index + count]`. An append whose last entry is a
+        /// configuration carries it; a configuration is always an append's last entry.
+        append: Append,
+        /// Zero: direct appends need nothing.
+        needs: Seq,
+    },
+    /// Entries from `from` on were cut off: the layer above takes back what they held.
+    Truncated {
+        /// First entry that is gone.
+        from: LogIndex,
+    },
+    /// Entries up to here are committed.
+    Committed(LogIndex),
+    /// This node leads `term`; its no-op is at `first`.
+    BecameLeader {
+        /// The term.
+        term: Term,
+        /// Its first index.
+        first: LogIndex,
+    },
+    /// This node follows in `term`; `leader` when known.
+    BecameFollower {
+        /// The term.
+        term: Term,
+        /// Whom.
+        leader: Option<NodeId>,
+    },
+}
+
+/// What must survive a restart.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Persist {
+    /// Term and vote.
+    Vote {
+        /// The term.
+        term: Term,
+        /// For whom this node voted in it.
+        vote: Option<Member>,
+    },
+    /// Entries from `from` to `to`, replacing what stood there.
+    Entries {
+        /// First.
+        from: LogIndex,
+        /// Last.
+        to: LogIndex,
+    },
+}
