@@ -4,7 +4,15 @@
 
 extern crate alloc;
 
+pub mod ack;
 pub mod buffer;
+pub mod drops;
+pub mod extension;
+pub mod feedback;
+pub mod header;
+pub mod opening;
+pub mod packet;
+pub mod refusal;
 pub mod request_id;
 pub mod service;
 
