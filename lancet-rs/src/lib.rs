@@ -1,1 +1,10 @@
 //! Open-loop load with honest latency.
+#![forbid(unsafe_code)]
+
+pub mod arrivals;
+pub mod histogram;
+pub mod live;
+pub mod measure;
+pub mod phases;
+pub mod random;
+pub mod timeline;
