@@ -1,0 +1,116 @@
+//! One socket's packets, read in bursts into buffers that all sockets of a queue share.
+
+use core::cell::Cell;
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use socket2::Socket;
+
+use super::ffi::{self, BURST, Buffer, PACKET_MAX, Received};
+use super::not_before::{NotBefore, Read};
+use crate::backend::{Arrival, ArrivedAt};
+use crate::clock::Clock;
+
+/// A socket that is read.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    socket: Socket,
+    address: ArrivedAt,
+    moments: NotBefore,
+    drops: Cell<Drops>,
+}
+
+/// The kernel's count, which wraps, and ours, which does not.
+#[derive(Clone, Copy, Debug)]
+struct Drops {
+    last_seen: u32,
+    total: u64,
+}
+
+/// Buffers for one burst, used again for the next.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    buffers: Box<[Buffer; BURST]>,
+    described: Box<[Received; BURST]>,
+    received: u64,
+    truncated: u64,
+}
+
+impl Receiver {
+    /// `moments` began before the socket was bound.
+    pub(super) fn new(socket: Socket, address: ArrivedAt, moments: NotBefore) -> Self {
+        Self { socket, address, moments, drops: Cell::new(Drops { last_seen: 0, total: 0 }) }
+    }
+
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Reads one burst and hands it up; returns how many were handed up.
+    pub(super) fn receive(
+        &mut self,
+        clock: Clock,
+        inbox: &mut Inbox,
+        take: &mut dyn FnMut(Arrival<'_>),
+    ) -> usize {
+        let before = clock.now();
+        let result =
+            ffi::receive_burst(self.socket.as_fd(), &mut inbox.buffers, &mut inbox.described);
+        let read = match result {
+            Ok(0) => Read::Failed,
+            Ok(count) => Read::Packets(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Empty,
+            // News of a packet that we sent, or the like: the call has cleared it.
+            Err(_) => Read::Failed,
+        };
+        let not_before = self.moments.of_burst(before, read);
+        let Read::Packets(count) = read else { return 0 };
+        let mut handed_up = 0;
+        for (buffer, described) in inbox.buffers.iter().zip(inbox.described.iter()).take(count) {
+            if described.truncated {
+                inbox.truncated += 1;
+                continue;
+            }
+            handed_up += 1;
+            let bytes = &buffer[..described.len];
+            take(Arrival { from: described.from, to: self.address, not_before, bytes });
+        }
+        inbox.received += handed_up as u64;
+        handed_up
+    }
+
+    /// Packets that the kernel dropped because this socket's queue was full (or their checksum was wrong).
+    pub(super) fn kernel_drops(&self) -> u64 {
+        let mut drops = self.drops.get();
+        // A kernel without SO_MEMINFO (before 4.12) leaves the total where it is.
+        let seen = ffi::drops(self.socket.as_fd()).unwrap_or(drops.last_seen);
+        drops.total += u64::from(seen.wrapping_sub(drops.last_seen));
+        drops.last_seen = seen;
+        self.drops.set(drops);
+        drops.total
+    }
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        let nobody = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+        let nothing = Received { from: nobody, len: 0, truncated: false };
+        Self {
+            buffers: Box::new([[0; PACKET_MAX]; BURST]),
+            described: Box::new([nothing; BURST]),
+            received: 0,
+            truncated: 0,
+        }
+    }
+
+    /// Packets handed up.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Packets longer than a buffer, and not handed up.
+    pub(super) fn truncated(&self) -> u64 {
+        self.truncated
+    }
+}
