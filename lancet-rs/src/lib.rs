@@ -6,5 +6,7 @@ pub mod histogram;
 pub mod live;
 pub mod measure;
 pub mod phases;
+pub mod progress;
 pub mod random;
+pub mod report;
 pub mod timeline;
