@@ -90,6 +90,11 @@ impl BodyMut {
         self.block.as_ref().map_or(&[], |block| &block[..self.len])
     }
 
+    /// Keeps the first `len` bytes; harmless when there are no more.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// No more will be written.
     #[must_use]
     pub fn freeze(self) -> Body {

@@ -32,6 +32,8 @@ pub enum DropReason {
     Duplicate,
     /// A later packet of a plain message of which no first packet is held.
     NoFirst,
+    /// A later packet that belongs to another message than the held one with its id.
+    OtherMessage,
     /// A message longer than allowed here.
     TooLong,
     /// No room in the table of partial messages.
@@ -58,7 +60,7 @@ pub struct DropCounters {
 
 impl DropReason {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Truncated,
         Self::Magic,
         Self::HeaderSize,
@@ -72,6 +74,7 @@ impl DropReason {
         Self::Unexpected,
         Self::Duplicate,
         Self::NoFirst,
+        Self::OtherMessage,
         Self::TooLong,
         Self::TableFull,
         Self::PoolFull,
@@ -99,6 +102,7 @@ impl DropReason {
             Self::Unexpected => "unexpected",
             Self::Duplicate => "duplicate",
             Self::NoFirst => "no_first",
+            Self::OtherMessage => "other_message",
             Self::TooLong => "too_long",
             Self::TableFull => "table_full",
             Self::PoolFull => "pool_full",

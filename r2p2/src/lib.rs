@@ -5,16 +5,21 @@
 extern crate alloc;
 
 pub mod ack;
+pub mod answer;
 pub mod buffer;
 pub mod drops;
 pub mod extension;
 pub mod feedback;
+pub mod fragment;
 pub mod header;
 pub mod opening;
+pub mod pacing;
 pub mod packet;
+pub mod reassembly;
 pub mod refusal;
 pub mod request_id;
 pub mod service;
+mod table;
 
 /// A moment: time since the epoch of the node or process (monotonic, never a wall clock).
 pub type Instant = core::time::Duration;
