@@ -5,7 +5,9 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::hash::Hasher;
 
+use siphasher::sip::SipHasher13;
 use thiserror::Error;
 
 /// Where in the log a request stands; the only clock that a service may read.
@@ -100,6 +102,81 @@ impl Snapshot for SnapshotBytes {
         buffer[..len].copy_from_slice(&rest[..len]);
         self.at += len;
         len
+    }
+}
+
+/// Reads a snapshot field by field, for [`Service::restore`].
+pub struct SnapshotReader<'a> {
+    snapshot: &'a mut dyn Snapshot,
+    offset: u64,
+}
+
+impl<'a> SnapshotReader<'a> {
+    /// Reads from where `snapshot` stands.
+    pub fn new(snapshot: &'a mut dyn Snapshot) -> Self {
+        Self { snapshot, offset: 0 }
+    }
+
+    /// Fills `buffer` whole.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`] when the snapshot ends first.
+    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<(), RestoreError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let len = self.snapshot.read(&mut buffer[filled..]);
+            self.check(len > 0)?;
+            filled += len;
+            self.offset += len as u64;
+        }
+        Ok(())
+    }
+
+    /// The next `N` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`] when the snapshot ends first.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], RestoreError> {
+        let mut array = [0; N];
+        self.fill(&mut array)?;
+        Ok(array)
+    }
+
+    /// Goes on only if what was read makes sense.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`] at this place when `sound` is false.
+    pub fn check(&self, sound: bool) -> Result<(), RestoreError> {
+        if sound { Ok(()) } else { Err(RestoreError { offset: self.offset }) }
+    }
+
+    /// Nothing follows.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`] when something does.
+    pub fn end(&mut self) -> Result<(), RestoreError> {
+        let len = self.snapshot.read(&mut [0]);
+        self.check(len == 0)
+    }
+}
+
+/// A hash of the service's state: SipHash-1-3 with key zero over the bytes of its snapshot. Equal on nodes whose state
+/// is equal; it guards against accidents, not against somebody who chooses the state.
+#[must_use]
+pub fn state_hash(service: &dyn Service) -> u64 {
+    let mut snapshot = service.snapshot();
+    let mut hasher = SipHasher13::new();
+    let mut buffer = [0; 4_096];
+    loop {
+        let len = snapshot.read(&mut buffer);
+        if len == 0 {
+            return hasher.finish();
+        }
+        hasher.write(&buffer[..len]);
     }
 }
 
