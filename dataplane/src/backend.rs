@@ -1,4 +1,11 @@
-//! What every back end promises.
+//! What every back end promises; `tests/backend_contract` asks each of them.
+//!
+//! Not promised: order of arrival, delivery, and whether a member of a group hears its own multicast.
+//!
+//! Invariants:
+//! - D1. [`Arrival::not_before`] is never later than the packet's arrival: an age computed from it is never too small.
+//! - D2. Each packet taken by [`Queue::send`] is counted once, as sent or as dropped; each one that was refused as dropped.
+//! - D3. A warm queue allocates nothing.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -50,6 +57,7 @@ pub trait Queue: Send {
     fn receive(&mut self, take: &mut dyn FnMut(Arrival<'_>)) -> usize;
 
     /// Takes a packet, gathered from `head` and `tail`, for the next flush. False when it could not be taken: counted.
+    /// A queue that is full flushes by itself first.
     fn send(&mut self, to: SocketAddr, head: &[u8], tail: &[u8]) -> bool;
 
     /// Takes one packet for each of `to`: one payload, many destinations.
@@ -63,6 +71,6 @@ pub trait Queue: Send {
     /// Waits until a packet is there or `for_at_most` is over; a back end that cannot wait returns at once.
     fn wait(&mut self, for_at_most: Duration);
 
-    /// Totals.
+    /// Totals. May ask the operating system: for once in a while, not for every turn of a loop.
     fn counters(&self) -> BackendCounters;
 }

@@ -25,7 +25,7 @@
 //!
 //! Invariants:
 //! - U1. [`Queue::receive`] asks every socket for one burst: a flooded one cannot starve another.
-//! - U2. `not_before` is never later than the packet's arrival ([`not_before`]).
+//! - U2. `not_before` is never later than the packet's arrival (`udp/not_before.rs` says why).
 //! - U3. After [`Udp::open`] nothing is allocated, and nothing waits but [`Queue::wait`] and, for a millisecond at most,
 //!   a flush for which the kernel has no room.
 

@@ -114,3 +114,33 @@ impl Inbox {
         self.truncated
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use crate::backend::Queue;
+    use crate::udp::{Udp, UdpConfig};
+
+    /// The second rule of [`super::NotBefore`] stands on it, on the kernel that runs this test.
+    #[test]
+    fn a_receive_queue_holds_no_more_packets_than_not_before_counts_on() {
+        for bytes in [8_192, 212_992, 1 << 20] {
+            let own = "127.79.0.7:0".parse().unwrap();
+            let mut queue =
+                Udp::open(UdpConfig { receive_buffer: bytes, ..UdpConfig::new(own) }).unwrap();
+            let counted_on = queue.receivers[0].moments.queue_packets();
+            let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+            for _ in 0..2 * counted_on {
+                stranger.send_to(&[], queue.own()).unwrap();
+            }
+            let mut waited = 0;
+            while let count @ 1.. = queue.receive(&mut |_| ()) {
+                waited += count;
+            }
+            assert!(queue.counters().dropped_receive > 0, "the queue was full");
+            assert!(waited <= counted_on, "{waited} waited, not {counted_on} at most");
+            assert!(waited * 8 >= counted_on, "{waited} waited: {counted_on} is not close");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The promises of `dataplane::backend`, asked of every back end that this machine has.
+//!
+//! A [`labs::Lab`] makes peers on one network of its back end; [`promises`] are written against it once. Where a back
+//! end needs what the machine does not give (namespaces need root), the test says so on standard error and names why.
+#![deny(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "functions that only tests call")]
+
+#[allow(unsafe_code, reason = "a counting allocator and namespaces; see its header")]
+mod ffi;
+mod labs;
+mod namespaces;
+mod no_alloc;
+mod promises;
+mod udp;
+
+use std::io::Write;
+
+use labs::{Lab, Loopback, Simulated};
+use namespaces::Bridged;
+
+/// Every promise, on one back end.
+fn keeps_every_promise(lab: &mut dyn Lab) {
+    for (name, promise) in promises::ALL {
+        println!("{}: {name}", lab.name());
+        promise(lab);
+    }
+}
+
+#[test]
+fn udp_on_loopback_keeps_every_promise() {
+    keeps_every_promise(&mut Loopback::new());
+}
+
+#[test]
+fn sim_keeps_every_promise() {
+    keeps_every_promise(&mut Simulated::new());
+}
+
+#[test]
+fn udp_between_namespaces_keeps_every_promise() {
+    match Bridged::new(6) {
+        Ok(mut lab) => keeps_every_promise(&mut lab),
+        Err(why) => skipped("udp_between_namespaces_keeps_every_promise", &why),
+    }
+}
+
+/// Says, past the test harness' capture, that a test checked nothing.
+#[allow(clippy::explicit_write, reason = "what `eprintln` says of a passing test is not shown")]
+fn skipped(test: &str, why: &std::io::Error) {
+    writeln!(std::io::stderr(), "SKIPPED {test}: no network namespaces here: {why}").unwrap();
+}
