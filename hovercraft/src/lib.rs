@@ -3,4 +3,5 @@
 
 pub mod entry;
 pub mod limits;
+pub mod table;
 pub mod wire;

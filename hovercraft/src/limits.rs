@@ -122,6 +122,8 @@ impl Limits {
         at_most("sessions_max", self.sessions_max.into(), 1 << 20, "lower it")?;
         at_least("session_window", self.session_window.into(), 1, "raise it")?;
         at_most("session_window", self.session_window.into(), 32_768, "lower it")?;
+        let kept = u64::from(self.sessions_max) * u64::from(self.session_window);
+        at_most("session_window * sessions_max", kept, 1 << 28, "lower one of them")?;
         at_least("request_max", self.request_max.into(), 1, "raise it")?;
         at_most("request_max", self.request_max.into(), (PACKETS_MAX * 1_440).into(), "lower it")?;
         at_least("reply_max", self.reply_max.into(), 8, "raise it")?;
