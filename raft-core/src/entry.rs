@@ -82,6 +82,34 @@ impl<C> Configuration<C> {
         set
     }
 
+    /// Everybody with a vote, by id.
+    #[must_use]
+    pub fn electorate(&self) -> NodeSet {
+        let mut set = NodeSet::EMPTY;
+        for member in self.voters.iter().chain(&self.outgoing) {
+            set.insert(member.id);
+        }
+        set
+    }
+
+    /// Whether there are voters, no half gives one id two lives, and no learner votes.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let distinct = |members: &[Member]| {
+            let mut seen = NodeSet::EMPTY;
+            members.iter().all(|member| {
+                let fresh = !seen.contains(member.id);
+                seen.insert(member.id);
+                fresh
+            })
+        };
+        !self.voters.is_empty()
+            && distinct(&self.voters)
+            && distinct(&self.outgoing)
+            && distinct(&self.learners)
+            && !self.learners.iter().any(|&learner| self.is_voter(learner))
+    }
+
     /// Whether `set`, of members of this configuration, is a majority of the voters, and of the outgoing ones too.
     #[must_use]
     pub fn is_quorum(&self, set: NodeSet) -> bool {
