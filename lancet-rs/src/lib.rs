@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arrivals;
+pub mod cli;
 pub mod histogram;
 pub mod live;
 pub mod measure;
@@ -10,3 +11,4 @@ pub mod progress;
 pub mod random;
 pub mod report;
 pub mod timeline;
+pub mod workload;

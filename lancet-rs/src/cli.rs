@@ -1,0 +1,308 @@
+//! The command line, and the checked plan that it makes.
+//!
+//! [`Arguments`] is what was typed and may be nonsense; [`Plan`] is proof that it holds together and is made by
+//! [`Plan::new`] alone. Nothing behind it checks again.
+
+use core::net::IpAddr;
+use core::time::Duration;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use hovercraft::limits::Limits;
+use hovercraft_config::{Cluster, ConfigError, Mode};
+use thiserror::Error;
+
+use crate::arrivals::{Gaps, Schedule};
+use crate::phases::{PhaseError, Phases, parse_duration};
+use crate::progress::Progress;
+use crate::workload::quantity::probability;
+use crate::workload::{KvShape, Workload, WorkloadError};
+
+/// Threads, at most.
+pub const THREADS_MAX: u32 = 256;
+
+/// Sessions or plain ports, all threads together, at most.
+pub const SESSIONS_MAX: u32 = 65_536;
+
+/// Requests per second, at most.
+pub const RATE_MAX: f64 = 1e9;
+
+/// Open-loop load on a cluster, with latency counted from the scheduled moment.
+///
+/// Requests are sent when a seeded schedule says so, whatever was answered. Prints a line per second on standard error
+/// and a table at the end.
+///
+/// Exit status: 0 the run went through; 1 it did not, or replies were not what was asked for; 2 the command line or the
+/// configuration is wrong.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "lancet", version)]
+pub struct Arguments {
+    /// The cluster's file.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Name of the group in it; the first one if not given.
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// Requests per second, all threads together.
+    #[arg(long, value_name = "PER_SECOND")]
+    pub rate: f64,
+    /// How long to send, as in 10s, 500ms, 2m.
+    #[arg(long, value_parser = parse_duration, conflicts_with_all = ["phases", "phase_file"])]
+    pub duration: Option<Duration>,
+    /// Phases instead of one duration, as in "before:10s,leader killed:5s,after:5s".
+    #[arg(long, value_name = "NAME:DURATION,...", conflicts_with = "phase_file")]
+    pub phases: Option<String>,
+    /// A file with one phase per line, as in "before:10s".
+    #[arg(long, value_name = "FILE")]
+    pub phase_file: Option<PathBuf>,
+    /// What to send: kv, stss_<time us>_<request>_<reply> or stssr_<time us>_<request>_<reply>_<read ratio>, where a
+    /// number may be N, exp:MEAN, uni:LOW:HIGH or bimodal:LOW:HIGH:SHARE.
+    #[arg(long, default_value = "kv")]
+    pub workload: String,
+    /// Distribution of the gaps between requests.
+    #[arg(long, value_enum, default_value_t = Gaps::Exponential)]
+    pub arrivals: Gaps,
+    /// Sending threads, each with a socket of its own.
+    #[arg(long, default_value_t = 1)]
+    pub threads: u32,
+    /// Sessions, all threads together (with --plain: ports); 4 for each thread if not given.
+    #[arg(long, value_name = "N")]
+    pub sessions: Option<u32>,
+    /// Seed of schedule and requests; a new one for each run if not given.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Write the report as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write every operation to this file, for the check of histories.
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+    /// Speak the published R2P2 only: no sessions.
+    #[arg(long)]
+    pub plain: bool,
+    /// Give a request up after this time; its outcome is then unknown.
+    #[arg(long, value_parser = parse_duration, default_value = "2s")]
+    pub timeout: Duration,
+    /// What a thread does while nothing is due.
+    #[arg(long, value_enum, default_value_t = Idle::Wait)]
+    pub idle: Idle,
+    /// kv: number of keys.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub keys: u32,
+    /// kv: bytes of a value.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub value: u32,
+    /// kv: share of reads, 0 to 1.
+    #[arg(long, default_value_t = 0.5, value_parser = probability)]
+    pub reads: f64,
+    /// Address of this machine to send from; the one that leads to the cluster if not given.
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: Option<IpAddr>,
+    /// How to show that the run goes on.
+    #[arg(long, value_enum, default_value_t = Progress::Text)]
+    pub progress: Progress,
+    /// No line per second, no table.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// What a thread does while nothing is due.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Idle {
+    /// Poll on: the most exact, for a core of its own.
+    Spin,
+    /// Wait in the kernel for a packet or the next moment, when that is far enough.
+    Wait,
+}
+
+/// A run that holds together.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where to send.
+    pub cluster: Cluster,
+    /// Place of the group in it.
+    pub group: usize,
+    /// When to send.
+    pub schedule: Schedule,
+    /// How the report divides it.
+    pub phases: Phases,
+    /// What to send.
+    pub workload: Workload,
+    /// Sessions of each thread, or plain ports; at least 1.
+    pub sessions_per_thread: u32,
+    /// Whether to use sessions.
+    pub plain: bool,
+    /// After which a request is given up.
+    pub timeout: Duration,
+    /// What a thread does while nothing is due.
+    pub idle: Idle,
+    /// Address to send from.
+    pub from: Option<IpAddr>,
+}
+
+/// Why the arguments make no run.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The cluster's file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No such group.
+    #[error("--group {name}: {file} has no such group; it has {known}")]
+    Group {
+        /// What was asked for.
+        name: String,
+        /// Where it was looked for.
+        file: String,
+        /// What is there.
+        known: String,
+    },
+    /// Too little, too much, or no number.
+    #[error("--rate {0}: must be above 0 and at most {RATE_MAX:e}")]
+    Rate(f64),
+    /// Neither a duration nor phases.
+    #[error("no duration: give --duration 10s, or --phases \"before:10s,after:5s\"")]
+    NoDuration,
+    /// The text of the phases.
+    #[error("--phases: {0}")]
+    Phases(#[from] PhaseError),
+    /// The file of the phases.
+    #[error("--phase-file {file}: {source}")]
+    PhaseFile {
+        /// Which.
+        file: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Too few or too many.
+    #[error("--threads {0}: must be 1 to {THREADS_MAX}")]
+    Threads(u32),
+    /// Too few or too many.
+    #[error(
+        "--sessions {sessions}: must be at least --threads {threads} and at most {SESSIONS_MAX}"
+    )]
+    Sessions {
+        /// What was asked for.
+        sessions: u32,
+        /// Each thread needs one.
+        threads: u32,
+    },
+    /// The workload.
+    #[error("--workload {text}: {source}")]
+    Workload {
+        /// What was asked for.
+        text: String,
+        /// What is wrong with it.
+        source: WorkloadError,
+    },
+    /// Requests that the cluster would refuse.
+    #[error("requests of up to {longest} bytes: the cluster takes {limit} (limits.request_max)")]
+    RequestTooLong {
+        /// The longest that the workload can draw, in bytes.
+        longest: u64,
+        /// The cluster's limit, in bytes.
+        limit: u64,
+    },
+    /// Replies that the cluster would not send.
+    #[error("replies of up to {longest} bytes: the cluster sends {limit} (limits.reply_max)")]
+    ReplyTooLong {
+        /// The longest that the workload asks for, in bytes.
+        longest: u64,
+        /// The cluster's limit, in bytes.
+        limit: u64,
+    },
+}
+
+impl Plan {
+    /// Checks the arguments against each other and against the cluster's file, which it reads.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError`] for the first thing wrong.
+    pub fn new(arguments: &Arguments) -> Result<Self, PlanError> {
+        let cluster = Cluster::load(&arguments.config)?;
+        let group = place_of_group(&cluster, arguments)?;
+        let phases = phases(arguments)?;
+        let rate = arguments.rate;
+        if !(rate > 0.0 && rate <= RATE_MAX) {
+            return Err(PlanError::Rate(rate));
+        }
+        let threads = arguments.threads;
+        if threads == 0 || threads > THREADS_MAX {
+            return Err(PlanError::Threads(threads));
+        }
+        let sessions = arguments.sessions.unwrap_or(4 * threads);
+        if sessions < threads || sessions > SESSIONS_MAX {
+            return Err(PlanError::Sessions { sessions, threads });
+        }
+        let shape =
+            KvShape { keys: arguments.keys, value: arguments.value, reads: arguments.reads };
+        let workload = Workload::parse(&arguments.workload, shape)
+            .map_err(|source| PlanError::Workload { text: arguments.workload.clone(), source })?;
+        check_sizes(&workload, &cluster.groups[group].limits)?;
+        let seed = arguments.seed.unwrap_or_else(rand::random);
+        let duration = phases.duration();
+        Ok(Self {
+            schedule: Schedule { gaps: arguments.arrivals, rate, duration, seed, threads },
+            phases,
+            workload,
+            sessions_per_thread: sessions.div_ceil(threads),
+            plain: arguments.plain,
+            timeout: arguments.timeout,
+            idle: arguments.idle,
+            from: arguments.from,
+            group,
+            cluster,
+        })
+    }
+
+    /// How the group replicates.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.cluster.groups[self.group].mode
+    }
+}
+
+fn check_sizes(workload: &Workload, limits: &Limits) -> Result<(), PlanError> {
+    let (longest, limit) = (workload.request_max(), u64::from(limits.request_max));
+    if longest > limit {
+        return Err(PlanError::RequestTooLong { longest, limit });
+    }
+    let (longest, limit) = (workload.reply_max(), u64::from(limits.reply_max));
+    if longest > limit {
+        return Err(PlanError::ReplyTooLong { longest, limit });
+    }
+    Ok(())
+}
+
+fn place_of_group(cluster: &Cluster, arguments: &Arguments) -> Result<usize, PlanError> {
+    let Some(name) = &arguments.group else { return Ok(0) };
+    let place = cluster.groups.iter().position(|group| group.name == *name);
+    place.ok_or_else(|| PlanError::Group {
+        name: name.clone(),
+        file: arguments.config.display().to_string(),
+        known: cluster
+            .groups
+            .iter()
+            .map(|group| group.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+    })
+}
+
+fn phases(arguments: &Arguments) -> Result<Phases, PlanError> {
+    if let Some(text) = &arguments.phases {
+        return Ok(Phases::parse(text)?);
+    }
+    if let Some(file) = &arguments.phase_file {
+        let text = fs::read_to_string(file)
+            .map_err(|source| PlanError::PhaseFile { file: file.display().to_string(), source })?;
+        return Ok(Phases::parse(&text)?);
+    }
+    let duration = arguments.duration.ok_or(PlanError::NoDuration)?;
+    Ok(Phases::single("run", duration))
+}
+
+#[cfg(test)]
+mod tests;

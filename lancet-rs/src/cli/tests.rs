@@ -1,0 +1,118 @@
+//! Arguments that make a run, and those that do not.
+
+use std::path::Path;
+
+use super::*;
+
+/// A file with a cluster in it, removed when dropped.
+struct File(PathBuf);
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn file(name: &str, text: &str) -> File {
+    let path = std::env::temp_dir().join(format!("lancet-cli-{}-{name}", std::process::id()));
+    fs::write(&path, text).unwrap();
+    File(path)
+}
+
+fn cluster(name: &str) -> File {
+    let member = "(id: 1, data: \"127.0.0.1:8000\", admin: \"127.0.0.1:9000\")";
+    file(name, &format!("(groups: [(name: \"main\", mode: unreplicated, members: [{member}])])"))
+}
+
+fn parsed(config: &Path, arguments: &[&str]) -> Result<Arguments, clap::Error> {
+    let config = config.to_str().unwrap();
+    Arguments::try_parse_from(["lancet", "--config", config].iter().chain(arguments))
+}
+
+fn plan(name: &str, arguments: &[&str]) -> Result<Plan, PlanError> {
+    let config = cluster(name);
+    Plan::new(&parsed(&config.0, arguments).unwrap())
+}
+
+fn fault(name: &str, arguments: &[&str]) -> String {
+    plan(name, arguments).unwrap_err().to_string()
+}
+
+#[test]
+fn defaults_make_a_run() {
+    let plan = plan("defaults", &["--rate", "20000", "--duration", "10s"]).unwrap();
+    assert_eq!(plan.schedule.gaps, Gaps::Exponential);
+    assert_eq!(plan.schedule.duration, Duration::from_secs(10));
+    assert_eq!((plan.schedule.threads, plan.sessions_per_thread), (1, 4));
+    assert_eq!(plan.timeout, Duration::from_secs(2));
+    assert_eq!(plan.phases, Phases::single("run", Duration::from_secs(10)));
+    assert_eq!(plan.mode(), Mode::Unreplicated);
+}
+
+#[test]
+fn without_a_seed_every_run_has_its_own() {
+    let seed = |name| plan(name, &["--rate", "1", "--duration", "1s"]).unwrap().schedule.seed;
+    assert_ne!(seed("seed-a"), seed("seed-b"));
+    let chosen = plan("seed-c", &["--rate", "1", "--duration", "1s", "--seed", "7"]).unwrap();
+    assert_eq!(chosen.schedule.seed, 7);
+}
+
+#[test]
+fn phases_come_from_the_command_line_or_a_file() {
+    let text = "before:10s,leader killed:5s";
+    let spoken = plan("phases", &["--rate", "1", "--phases", text]).unwrap();
+    assert_eq!(spoken.schedule.duration, Duration::from_secs(15));
+    let phases = file("phase-file", "before:10s\nleader killed:5s\n");
+    let read = ["--rate", "1", "--phase-file", phases.0.to_str().unwrap()];
+    assert_eq!(plan("phase-cluster", &read).unwrap().phases, spoken.phases);
+}
+
+#[test]
+fn faults_name_the_argument_and_the_bound() {
+    assert!(fault("f1", &["--rate", "1"]).starts_with("no duration: give --duration 10s"));
+    let run = |more: &[&'static str]| {
+        let mut arguments = vec!["--duration", "1s", "--rate", "1"];
+        arguments.extend(more);
+        arguments
+    };
+    assert!(
+        fault("f2", &["--duration", "1s", "--rate", "0"]).starts_with("--rate 0: must be above")
+    );
+    assert!(fault("f3", &["--duration", "1s", "--rate", "NaN"]).starts_with("--rate NaN"));
+    assert_eq!(fault("f4", &run(&["--threads", "0"])), "--threads 0: must be 1 to 256");
+    assert_eq!(
+        fault("f5", &run(&["--threads", "4", "--sessions", "3"])),
+        "--sessions 3: must be at least --threads 4 and at most 65536"
+    );
+    assert!(
+        fault("f6", &run(&["--workload", "echo:4"]))
+            .starts_with("--workload echo:4: write kv, stss")
+    );
+    assert_eq!(
+        fault("f7", &run(&["--workload", "stss_1_300000_8"])),
+        "requests of up to 300024 bytes: the cluster takes 262144 (limits.request_max)"
+    );
+    assert!(fault("f8", &run(&["--group", "other"])).contains("has no such group; it has main"));
+    let phases = ["--rate", "1", "--phases", "a:1s,b"];
+    assert!(fault("f9", &phases).starts_with("--phases: phase 2: no duration"));
+    let missing = ["--rate", "1", "--phase-file", "/nowhere/phases"];
+    assert!(fault("f10", &missing).starts_with("--phase-file /nowhere/phases: "));
+}
+
+#[test]
+fn a_missing_cluster_is_named() {
+    let arguments = parsed(Path::new("/nowhere/cluster.ron"), &["--rate", "1"]).unwrap();
+    assert!(Plan::new(&arguments).unwrap_err().to_string().contains("/nowhere/cluster.ron"));
+}
+
+#[test]
+fn the_parser_refuses_contradictions_and_bad_numbers() {
+    let refused = |arguments: &[&str]| parsed(Path::new("x"), arguments).is_err();
+    assert!(refused(&["--rate", "1", "--duration", "1s", "--phases", "a:1s"]));
+    assert!(refused(&["--rate", "1", "--duration", "10"]));
+    assert!(refused(&["--rate", "many", "--duration", "1s"]));
+    assert!(refused(&["--rate", "1", "--duration", "1s", "--reads", "1.5"]));
+    assert!(refused(&["--rate", "1", "--duration", "1s", "--keys", "0"]));
+    assert!(refused(&["--rate", "1", "--duration", "1s", "--arrivals", "bursty"]));
+    assert!(!refused(&["--rate", "1", "--duration", "1s", "--arrivals", "fixed"]));
+}
