@@ -44,6 +44,8 @@ pub struct Request {
     pub stamp_us: u64,
     /// The node that answers (HC3).
     pub replier: NodeId,
+    /// Its body travels inside the appends that carry it (mode `raft`); follows from `len`, not on the wire.
+    pub inline: bool,
 }
 
 impl Request {
@@ -62,6 +64,7 @@ impl Request {
 
 impl Command for Request {
     fn wire_len(&self) -> usize {
-        ENTRY_LEN
+        let body = if self.inline { self.len as usize } else { 0 };
+        ENTRY_LEN + body
     }
 }

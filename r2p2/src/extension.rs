@@ -124,7 +124,12 @@ impl Flags {
     /// None set.
     pub const NONE: Self = Self { opens: false, closes: false, wanted: false, repeats: false };
 
-    fn from_wire(bits: u8) -> Result<Self, ParseError> {
+    /// From the byte of a packet.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::Reserved`] when a bit without a meaning is set.
+    pub fn from_wire(bits: u8) -> Result<Self, ParseError> {
         let flags = Self {
             opens: bits & FLAG_OPENS != 0,
             closes: bits & FLAG_CLOSES != 0,
@@ -134,7 +139,9 @@ impl Flags {
         if flags.to_wire() == bits { Ok(flags) } else { Err(ParseError::Reserved) }
     }
 
-    fn to_wire(self) -> u8 {
+    /// As the byte of a packet.
+    #[must_use]
+    pub fn to_wire(self) -> u8 {
         let bit = |set, bit| if set { bit } else { 0 };
         bit(self.opens, FLAG_OPENS)
             | bit(self.closes, FLAG_CLOSES)

@@ -233,7 +233,12 @@ impl Policy {
         matches!(self, Self::Replicated | Self::ReplicatedRead)
     }
 
-    fn from_nibble(nibble: u8) -> Result<Self, ParseError> {
+    /// From the lower nibble of `type_policy`.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::Policy`] above 3.
+    pub fn from_nibble(nibble: u8) -> Result<Self, ParseError> {
         Ok(match nibble {
             0 => Self::Unrestricted,
             1 => Self::Fixed,

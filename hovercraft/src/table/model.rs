@@ -179,6 +179,7 @@ impl Random {
             above_floor,
             stamp_us,
             replier: NodeId::default(),
+            inline: false,
         }
     }
 }

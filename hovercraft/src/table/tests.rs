@@ -35,6 +35,7 @@ fn request(kind: EntryKind, session: u64, number: u64) -> Request {
         above_floor: 0,
         stamp_us: 0,
         replier: NodeId::default(),
+        inline: false,
     }
 }
 

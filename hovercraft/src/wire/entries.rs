@@ -159,6 +159,7 @@ pub fn read(bytes: &[u8; ENTRY_LEN]) -> Option<Entry<Request>> {
         above_floor: raw.above_floor.get(),
         stamp_us: raw.stamp.get(),
         replier: NodeId::new(replier)?,
+        inline: false,
     };
     Some(Entry { term, payload: Payload::Command(request) })
 }

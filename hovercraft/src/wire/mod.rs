@@ -70,7 +70,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub use body::{CHUNK_LEN, Chunk, Forward, Wanted, WantedList, chunks_of};
+pub use body::{CHUNK_LEN, Chunk, Forward, Wanted, WantedList, chunk_range, chunks_of};
 pub use configuration::{ConfigurationError, GroupConfig, MemberAddress};
 pub use encode::{AppendWriter, Encoder};
 pub use entries::{Bodies, Entries};

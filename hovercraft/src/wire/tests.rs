@@ -137,6 +137,7 @@ fn requests() -> [Request; 2] {
         above_floor: 0,
         stamp_us: 0x100,
         replier: node(1),
+        inline: false,
     };
     let id =
         RequestId { session: 0x2122_2324_2526_2728, number: 43, client: ClientAddress::default() };

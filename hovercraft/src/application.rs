@@ -1,0 +1,424 @@
+//! The application half of a node: executes committed entries in order and answers (design, section 5; HC3, HC5, HC7d).
+//!
+//! It is fed with [`Command`]s, in the order of the log, and hands packets to the caller's `transmit`: replies leave from here,
+//! on the application thread's own queue. Kept replies stand in an array by [`Slot`], written only in log order, so the tables
+//! of the network half and this array agree without a lock.
+//!
+//! Invariants:
+//! - A1. Nothing is answered from an entry that is not applied (HC7d): commands are handled in order, one by one.
+//! - A2. A plain client is not answered later than `answer_ttl`, by log time and by own time (HC3c).
+//! - A3. After a panic of a service whose state does not survive it nothing is executed any more.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use r2p2::Instant;
+use r2p2::ack::{Wanted, emit_wanted};
+use r2p2::answer::{self, AnswerForm};
+use r2p2::buffer::Pool;
+use r2p2::opening::OpeningReply;
+use r2p2::pacing::{self, LongSends};
+use r2p2::refusal::{Reason, Refusal};
+use r2p2::service::{ChangesState, Context, Reply, Service};
+use raft_core::ids::LogIndex;
+
+use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told, Unasked};
+use crate::log_time::micros;
+use crate::table::Slot;
+
+/// Where packets go: destination, head, payload.
+pub type Transmit<'a> = dyn FnMut(SocketAddr, &[u8], &[u8]) + 'a;
+
+/// Bounds of the application half.
+#[derive(Clone, Copy, Debug)]
+pub struct ApplicationSettings {
+    /// How late a plain client may be answered, and how long a long answer is kept (HC3c).
+    pub answer_ttl: Duration,
+    /// Bytes of long answers being sent or kept.
+    pub long_answer_bytes: usize,
+    /// Longest reply to a query.
+    pub reply_max: u32,
+    /// Seed of its tables.
+    pub seed: u64,
+}
+
+/// Totals.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ApplicationCounters {
+    /// Entries executed as writes.
+    pub executed: u64,
+    /// Entries executed as reads.
+    pub reads: u64,
+    /// Queries outside the log.
+    pub queries: u64,
+    /// Answers sent, refusals included.
+    pub answers: u64,
+    /// Repetitions answered from a kept reply.
+    pub repetitions_answered: u64,
+    /// Answers that a plain client would have got too late (HC3c).
+    pub too_late: u64,
+    /// Long answers that found no room.
+    pub long_answers_dropped: u64,
+    /// Executions that ended in a panic of the service.
+    pub panics: u64,
+}
+
+/// What stands in a slot.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    /// The entry whose reply it is; zero before any.
+    index: LogIndex,
+    /// What the client is told of it: 0 in mode `unreplicated`.
+    reported: u64,
+    result: KeptResult,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum KeptResult {
+    #[default]
+    Reply,
+    /// Longer than `reply_keep_max`.
+    NotKept,
+    Failed,
+    Opened(u64),
+}
+
+/// How an execution ended, its reply in the buffer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ended {
+    Reply,
+    Refused(Reason),
+}
+
+/// The application half, around a service.
+#[derive(Debug)]
+pub struct Application<S> {
+    service: S,
+    settings: ApplicationSettings,
+    kept: Vec<Kept>,
+    reply: Vec<u8>,
+    pool: Pool,
+    long: LongSends,
+    applied: LogIndex,
+    log_time_us: u64,
+    heard_us: u64,
+    commands: u32,
+    stopped: bool,
+    /// Totals.
+    pub counters: ApplicationCounters,
+}
+
+impl<S: Service> Application<S> {
+    /// Around a service with an empty state.
+    #[must_use]
+    pub fn new(service: S, settings: ApplicationSettings) -> Self {
+        let long = pacing::Settings {
+            bytes_max: settings.long_answer_bytes,
+            keep_for: settings.answer_ttl,
+            ..pacing::Settings::default()
+        };
+        Self {
+            service,
+            kept: Vec::new(),
+            reply: Vec::with_capacity(64 << 10),
+            pool: Pool::new(2 * settings.long_answer_bytes),
+            long: LongSends::new(long, settings.seed),
+            applied: LogIndex::ZERO,
+            log_time_us: 0,
+            heard_us: 0,
+            commands: 0,
+            stopped: false,
+            counters: ApplicationCounters::default(),
+            settings,
+        }
+    }
+
+    /// Does one command. `heard_us` is the highest log time that the network half has heard.
+    pub fn handle(
+        &mut self,
+        now: Instant,
+        heard_us: u64,
+        command: Command,
+        transmit: &mut Transmit<'_>,
+    ) {
+        self.commands += 1;
+        self.heard_us = self.heard_us.max(heard_us);
+        match command {
+            Command::Execute(execute) => self.execute(now, &execute, transmit),
+            Command::Tell(tell) => self.tell(now, &tell, transmit),
+            Command::Kept { slot, index, to } => {
+                if self.is_young(now, &to) {
+                    self.answer_kept(now, slot, index, &to, transmit);
+                }
+            }
+            Command::Query { body, to, refuse } => self.query(now, &body, &to, refuse, transmit),
+            Command::Wanted { client, session, number, ranges } => {
+                let mut payload = [0; 4 * crate::command::WANTED_MAX];
+                let holes = ranges.iter().take_while(|range| range.1 > 0);
+                let holes = holes.map(|&(first, count)| first..first.saturating_add(count));
+                let len = emit_wanted(holes, &mut payload);
+                if let Ok(wanted) = Wanted::parse(&payload[..len]) {
+                    self.long.wanted(now, client.socket(), session, number, wanted);
+                }
+            }
+            Command::Refuse { to, reason } => self.send_refusal(&to, reason, transmit),
+        }
+    }
+
+    /// Sends packets of long answers that are due.
+    pub fn tick(&mut self, now: Instant, transmit: &mut Transmit<'_>) {
+        while let Some(paced) = self.long.poll(now) {
+            transmit(paced.to, &paced.head, paced.payload);
+        }
+        self.long.expire(now);
+    }
+
+    /// When [`Self::tick`] next has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.long.deadline()
+    }
+
+    /// What to report to the network half; resets the count of commands.
+    pub fn take_completion(&mut self) -> Completion {
+        let commands = core::mem::take(&mut self.commands);
+        Completion { commands, applied: self.applied, stopped: self.stopped }
+    }
+
+    /// The service, to look at.
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// The last index executed here, or told of.
+    #[must_use]
+    pub fn applied(&self) -> LogIndex {
+        self.applied
+    }
+
+    /// Whether a panic ended the service (A3).
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    fn execute(&mut self, now: Instant, execute: &Execute, transmit: &mut Transmit<'_>) {
+        let ended = if self.stopped {
+            Ended::Refused(Reason::Failed)
+        } else {
+            self.applied = execute.index;
+            self.log_time_us = execute.stamp_us;
+            self.run(execute)
+        };
+        if let Some(slot) = execute.keep.filter(|_| !self.stopped || self.applied == execute.index)
+        {
+            self.keep(slot, execute, ended);
+        }
+        let executed = execute.reported_index;
+        if let Some(unasked) =
+            execute.answer.filter(|unasked| self.is_in_time(now, unasked, execute.stamp_us))
+        {
+            self.send(now, &unasked.to, ended, executed, transmit);
+        }
+        if let Some(to) = execute.also.filter(|to| self.is_young(now, to)) {
+            self.send(now, &to, ended, executed, transmit);
+        }
+    }
+
+    /// Runs the service; its reply is in the buffer.
+    fn run(&mut self, execute: &Execute) -> Ended {
+        let context = Context { index: execute.index.to_wire(), log_time_us: execute.stamp_us };
+        let mut reply = Reply::new(&mut self.reply, execute.reply_max as usize);
+        if execute.read {
+            self.counters.reads += 1;
+            return match self.service.query(&context, &execute.body, &mut reply) {
+                Ok(_) if reply.overflowed() => Ended::Refused(Reason::Failed),
+                Ok(_) => Ended::Reply,
+                Err(ChangesState) => Ended::Refused(Reason::ChangesState),
+            };
+        }
+        self.counters.executed += 1;
+        let service = &mut self.service;
+        let run = AssertUnwindSafe(|| service.execute(&context, &execute.body, &mut reply));
+        if catch_unwind(run).is_err() {
+            // It happens on every node alike (design, section 3): the entry is answered "failed".
+            self.counters.panics += 1;
+            self.stopped |= !self.service.survives_panic();
+            return Ended::Refused(Reason::Failed);
+        }
+        if reply.overflowed() { Ended::Refused(Reason::Failed) } else { Ended::Reply }
+    }
+
+    fn keep(&mut self, slot: Slot, execute: &Execute, ended: Ended) {
+        let keep_max = execute.reply_keep_max as usize;
+        let kept = slot_of(&mut self.kept, slot);
+        kept.index = execute.index;
+        kept.reported = execute.reported_index;
+        kept.bytes.clear();
+        kept.result = match ended {
+            Ended::Refused(_) => KeptResult::Failed,
+            Ended::Reply if self.reply.len() > keep_max => KeptResult::NotKept,
+            Ended::Reply => {
+                kept.bytes.extend_from_slice(&self.reply);
+                KeptResult::Reply
+            }
+        };
+    }
+
+    fn tell(&mut self, now: Instant, tell: &Tell, transmit: &mut Transmit<'_>) {
+        if !self.stopped {
+            self.applied = tell.index;
+            self.log_time_us = tell.stamp_us;
+        }
+        if let Told::Opened { session, window, expiry_ms, keep } = tell.what {
+            let kept = slot_of(&mut self.kept, keep);
+            kept.index = tell.index;
+            kept.reported = tell.index.to_wire();
+            kept.result = KeptResult::Opened(session);
+            kept.bytes.clear();
+            kept.bytes.extend_from_slice(&OpeningReply { window, expiry_ms }.emit());
+        }
+        let unasked = tell.answer.filter(|unasked| self.is_in_time(now, unasked, tell.stamp_us));
+        let also = tell.also.filter(|to| self.is_young(now, to));
+        for to in unasked.map(|unasked| unasked.to).into_iter().chain(also) {
+            let executed = tell.index.to_wire();
+            match tell.what {
+                Told::Opened { keep, .. } => {
+                    self.answer_kept(now, keep, tell.index, &to, transmit);
+                }
+                Told::Repetition { slot, first } => {
+                    self.answer_kept(now, slot, first, &to, transmit);
+                }
+                Told::Closed => {
+                    self.reply.clear();
+                    self.send(now, &to, Ended::Reply, executed, transmit);
+                }
+                Told::Refused(reason) => self.send_refusal(&to, reason, transmit),
+            }
+        }
+    }
+
+    /// HC7d: from the kept reply, naming the index at which the request was executed.
+    fn answer_kept(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        index: LogIndex,
+        to: &AnswerTo,
+        transmit: &mut Transmit<'_>,
+    ) {
+        let kept = slot_of(&mut self.kept, slot);
+        if kept.index != index {
+            return; // let go since the question was asked
+        }
+        let executed = kept.reported;
+        self.counters.repetitions_answered += 1;
+        match kept.result {
+            KeptResult::Opened(session) => {
+                if let Ok(reply) = OpeningReply::parse(&kept.bytes) {
+                    self.counters.answers += 1;
+                    let packet = answer::opened(session, to.number, executed, reply);
+                    transmit(to.client.socket(), &packet, &[]);
+                }
+            }
+            KeptResult::Reply => {
+                self.reply.clear();
+                self.reply.extend_from_slice(&kept.bytes);
+                self.send(now, to, Ended::Reply, executed, transmit);
+            }
+            KeptResult::Failed => self.send_refusal(to, Reason::Failed, transmit),
+            // A plain client has no word for it: silence, on every node alike (HC7d).
+            KeptResult::NotKept if to.plain => {}
+            KeptResult::NotKept => self.send_refusal(to, Reason::NotKept, transmit),
+        }
+    }
+
+    fn query(
+        &mut self,
+        now: Instant,
+        body: &[u8],
+        to: &AnswerTo,
+        refuse: bool,
+        transmit: &mut Transmit<'_>,
+    ) {
+        self.counters.queries += 1;
+        let context = Context { index: self.applied.to_wire(), log_time_us: self.log_time_us };
+        let mut reply = Reply::new(&mut self.reply, self.settings.reply_max as usize);
+        let answered = if self.stopped {
+            Err(Reason::Failed)
+        } else {
+            let answered = self.service.query(&context, body, &mut reply);
+            answered.map_err(|ChangesState| Reason::ChangesState)
+        };
+        match answered {
+            Ok(_) if reply.overflowed() => self.send_refusal(to, Reason::Failed, transmit),
+            Ok(_) => self.send(now, to, Ended::Reply, 0, transmit),
+            Err(reason) if refuse => self.send_refusal(to, reason, transmit),
+            Err(_) => {}
+        }
+    }
+
+    fn send(
+        &mut self,
+        now: Instant,
+        to: &AnswerTo,
+        ended: Ended,
+        executed: u64,
+        transmit: &mut Transmit<'_>,
+    ) {
+        if let Ended::Refused(reason) = ended {
+            return self.send_refusal(to, reason, transmit);
+        }
+        self.counters.answers += 1;
+        let form = AnswerForm::new(&to.id(), to.plain).response(executed);
+        let address = to.client.socket();
+        if form.packets(self.reply.len()) == Some(1)
+            && let Some(fragment) = form.fragment(0, self.reply.len())
+        {
+            return transmit(address, &fragment.head, &self.reply);
+        }
+        let body = self.pool.copy(&self.reply);
+        let sent = body.is_some_and(|body| {
+            let pushed = self.long.push(now, address, form, body.clone(), 0).is_ok();
+            self.pool.give_back(body);
+            pushed
+        });
+        if !sent {
+            self.counters.long_answers_dropped += 1;
+        }
+        self.tick(now, transmit);
+    }
+
+    fn send_refusal(&mut self, to: &AnswerTo, reason: Reason, transmit: &mut Transmit<'_>) {
+        self.counters.answers += 1;
+        let packet = AnswerForm::new(&to.id(), to.plain).refusal(Refusal::new(reason));
+        transmit(to.client.socket(), &packet, &[]);
+    }
+
+    /// A2, for an answer that nobody asked for again.
+    fn is_in_time(&mut self, now: Instant, unasked: &Unasked, stamp_us: u64) -> bool {
+        let ttl = self.settings.answer_ttl;
+        let in_time = !unasked.to.plain
+            || (now.saturating_sub(unasked.arrived) <= ttl
+                && self.heard_us.saturating_sub(stamp_us) <= micros(ttl));
+        self.counters.too_late += u64::from(!in_time);
+        in_time
+    }
+
+    /// A2, for a repetition: it is itself young enough.
+    fn is_young(&mut self, now: Instant, to: &AnswerTo) -> bool {
+        let young = !to.plain || now.saturating_sub(to.asked) < self.settings.answer_ttl;
+        self.counters.too_late += u64::from(!young);
+        young
+    }
+}
+
+fn slot_of(kept: &mut Vec<Kept>, slot: Slot) -> &mut Kept {
+    let place = slot.place();
+    if kept.len() <= place {
+        kept.resize_with(place + 1, Kept::default);
+    }
+    &mut kept[place]
+}

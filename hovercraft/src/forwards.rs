@@ -1,0 +1,81 @@
+//! Requests that followers pass on to their leader in chunks, in mode `raft` (design, section 2).
+
+use core::time::Duration;
+
+use r2p2::Instant;
+use r2p2::buffer::{Body, Pool};
+
+use crate::assembly::Assembly;
+use crate::store::BodyKey;
+use crate::wire::Chunk;
+
+/// How long an incomplete request is kept without a new chunk.
+const TTL: Duration = Duration::from_millis(400);
+
+/// Requests of which chunks are missing.
+#[derive(Clone, Debug)]
+pub struct Forwards {
+    parts: Vec<(Instant, Assembly)>,
+    max: usize,
+    /// Chunks that found no room. Total.
+    pub dropped: u64,
+}
+
+impl Forwards {
+    /// At most `max` incomplete requests at a time.
+    #[must_use]
+    pub fn new(max: u32) -> Self {
+        let max = max as usize;
+        Self { parts: Vec::with_capacity(max), max, dropped: 0 }
+    }
+
+    /// A chunk came; the body when it was the last one and `hash` agrees.
+    pub fn chunk(
+        &mut self,
+        now: Instant,
+        key: &BodyKey,
+        chunk: &Chunk<'_>,
+        pool: &mut Pool,
+        hash: impl Fn(&[u8]) -> u64,
+    ) -> Option<Body> {
+        let known = self.parts.iter().position(|(_, part)| part.key() == *key);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let room = self.parts.len() < self.max;
+                let assembly = if room { Assembly::new(*key, chunk.len, pool) } else { None };
+                let Some(assembly) = assembly else {
+                    self.dropped += 1;
+                    return None;
+                };
+                self.parts.push((now, assembly));
+                self.parts.len() - 1
+            }
+        };
+        let (touched, part) = &mut self.parts[at];
+        *touched = now;
+        part.put(chunk.chunk, chunk.bytes);
+        if !part.is_complete() {
+            return None;
+        }
+        let body = self.parts.swap_remove(at).1.into_body();
+        if hash(&body) == key.hash {
+            return Some(body);
+        }
+        pool.give_back(body);
+        self.dropped += 1;
+        None
+    }
+
+    /// Lets incomplete requests go that nothing came for.
+    pub fn expire(&mut self, now: Instant, pool: &mut Pool) {
+        let mut at = 0;
+        while at < self.parts.len() {
+            if self.parts[at].0 + TTL <= now {
+                self.parts.swap_remove(at).1.abandon(pool);
+            } else {
+                at += 1;
+            }
+        }
+    }
+}

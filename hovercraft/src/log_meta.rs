@@ -1,0 +1,101 @@
+//! What this node alone knows of each entry in its log: where its body is, when it came, who else asked for it.
+//!
+//! A ring beside the log, by index. Entries here are those above the applied index: what is applied needs none of it, but the
+//! last one's stamp, from which the next is counted.
+
+use std::collections::VecDeque;
+
+use r2p2::Instant;
+use raft_core::ids::LogIndex;
+
+use crate::command::AnswerTo;
+use crate::log_time::LastStamp;
+use crate::store::BodyRef;
+
+/// One entry's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EntryMeta {
+    /// Its body; none for no-ops and configurations.
+    pub body: Option<BodyRef>,
+    /// Own time at which the append that brought it came, parked or not (HC3c).
+    pub arrived: Instant,
+    /// The stamp of this entry, or of the last one before it that has one.
+    pub stamp: LastStamp,
+    /// Whether it counts against the plain window (HC7c).
+    pub plain_write: bool,
+    /// Somebody who asked again before it was applied (HC7d); the leader answers.
+    pub asked_again: Option<AnswerTo>,
+}
+
+/// Meta of the entries `first ..= last`.
+#[derive(Clone, Debug)]
+pub struct LogMeta {
+    first: LogIndex,
+    entries: VecDeque<EntryMeta>,
+    /// The stamp in force before `first`.
+    base: LastStamp,
+}
+
+impl LogMeta {
+    /// For an empty log of at most `capacity` unapplied entries.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            first: LogIndex::ZERO.next(),
+            entries: VecDeque::with_capacity(capacity),
+            base: LastStamp::default(),
+        }
+    }
+
+    /// Index of the last entry.
+    #[must_use]
+    pub fn last(&self) -> LogIndex {
+        self.first.prev().plus(self.entries.len() as u64)
+    }
+
+    /// Adds the entry after the last.
+    pub fn push(&mut self, meta: EntryMeta) {
+        self.entries.push_back(meta);
+    }
+
+    /// The entry's, unless it is applied or not there.
+    #[must_use]
+    pub fn get(&self, index: LogIndex) -> Option<&EntryMeta> {
+        self.entries.get(self.place(index)?)
+    }
+
+    /// The entry's, to change.
+    pub fn get_mut(&mut self, index: LogIndex) -> Option<&mut EntryMeta> {
+        let place = self.place(index)?;
+        self.entries.get_mut(place)
+    }
+
+    /// Cuts off the last entry, if it is at `from` or above.
+    pub fn pop_from(&mut self, from: LogIndex) -> Option<EntryMeta> {
+        if self.last() < from { None } else { self.entries.pop_back() }
+    }
+
+    /// Forgets the first entry, if it is at `up_to` or below: applied.
+    pub fn pop_applied(&mut self, up_to: LogIndex) -> Option<EntryMeta> {
+        if self.first > up_to {
+            return None;
+        }
+        let meta = self.entries.pop_front()?;
+        self.base = meta.stamp;
+        self.first = self.first.next();
+        Some(meta)
+    }
+
+    /// The last stamp in the log, and when this node appended it (HC7e).
+    #[must_use]
+    pub fn last_stamp(&self) -> LastStamp {
+        self.entries.back().map_or(self.base, |meta| meta.stamp)
+    }
+
+    fn place(&self, index: LogIndex) -> Option<usize> {
+        if index < self.first {
+            return None;
+        }
+        usize::try_from(index.since(self.first)).ok()
+    }
+}

@@ -1,0 +1,106 @@
+//! What a replica wants done, in order, until the driver has done it.
+//!
+//! Packets stand in one arena that is emptied with the queue: sending allocates nothing. A full arena drops the packet and counts
+//! it: a lost packet is an ordinary event here.
+
+use core::net::SocketAddr;
+use core::ops::Range;
+use std::collections::VecDeque;
+
+use raft_core::ids::{NodeSet, Seq};
+
+use crate::command::Command;
+
+/// One effect.
+#[derive(Clone, Debug)]
+pub enum Output<'a> {
+    /// Send the packet once to each of these nodes; loss is fine. Not before `needs` is durable.
+    ToNodes {
+        /// Destinations.
+        nodes: NodeSet,
+        /// UDP payload.
+        packet: &'a [u8],
+        /// Zero = nothing.
+        needs: Seq,
+    },
+    /// Send the packet once.
+    ToClient {
+        /// Destination.
+        to: SocketAddr,
+        /// UDP payload.
+        packet: &'a [u8],
+    },
+    /// For the application half.
+    Command(Command),
+}
+
+#[derive(Clone, Debug)]
+enum Item {
+    ToNodes { nodes: NodeSet, packet: Range<usize>, needs: Seq },
+    ToClient { to: SocketAddr, packet: Range<usize> },
+    Command(Command),
+}
+
+/// The queue of one replica.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    items: VecDeque<Item>,
+    /// Packets dropped because the arena was full. Total.
+    pub dropped: u64,
+}
+
+impl Outbox {
+    /// Room for `bytes` of packets between two drains.
+    #[must_use]
+    pub fn new(bytes: usize, items: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), items: VecDeque::with_capacity(items), dropped: 0 }
+    }
+
+    /// Queues a packet for nodes.
+    pub fn to_nodes(&mut self, nodes: NodeSet, packet: &[u8], needs: Seq) {
+        if let Some(packet) = self.keep(&[packet]) {
+            self.items.push_back(Item::ToNodes { nodes, packet, needs });
+        }
+    }
+
+    /// Queues a packet for a client.
+    pub fn to_client(&mut self, to: SocketAddr, parts: &[&[u8]]) {
+        if let Some(packet) = self.keep(parts) {
+            self.items.push_back(Item::ToClient { to, packet });
+        }
+    }
+
+    /// Queues a command.
+    pub fn command(&mut self, command: Command) {
+        self.items.push_back(Item::Command(command));
+    }
+
+    /// The next effect, oldest first.
+    pub fn poll(&mut self) -> Option<Output<'_>> {
+        let Some(item) = self.items.pop_front() else {
+            self.bytes.clear();
+            return None;
+        };
+        Some(match item {
+            Item::ToNodes { nodes, packet, needs } => {
+                Output::ToNodes { nodes, packet: &self.bytes[packet], needs }
+            }
+            Item::ToClient { to, packet } => Output::ToClient { to, packet: &self.bytes[packet] },
+            Item::Command(command) => Output::Command(command),
+        })
+    }
+
+    fn keep(&mut self, parts: &[&[u8]]) -> Option<Range<usize>> {
+        let from = self.bytes.len();
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        if from + len > self.bytes.capacity() {
+            self.dropped += 1;
+            return None;
+        }
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+        }
+        Some(from..from + len)
+    }
+}

@@ -1,0 +1,129 @@
+//! Appends that wait for a missing body (design HC1a).
+//!
+//! An append is cut at its first missing body; what follows stays here until recovery brings it and is then handled as if it
+//! came at that moment. An append that continues a parked one is parked behind it: it would not fit the log yet, and a missing
+//! body is no mismatch.
+//!
+//! Invariants:
+//! - P1. Bounded in number; a full list drops the newcomer (the leader repeats it).
+//! - P2. Only appends of one term stand here; a higher term empties the list.
+
+use r2p2::Instant;
+use raft_core::entry::{Configuration, Entry};
+use raft_core::ids::{LogIndex, Member, Term};
+use raft_core::message::Append;
+
+use crate::entry::Request;
+
+/// An append, or the rest of one, with what came beside it.
+#[derive(Clone, Debug)]
+pub struct ParkedAppend<C> {
+    /// The leader that sent it.
+    pub from: Member,
+    /// Its head: `previous_index` is just before the first entry kept here.
+    pub append: Append,
+    /// Own time at which it came (HC3c counts from there).
+    pub arrived: Instant,
+    /// Its entries.
+    pub entries: Vec<Entry<Request>>,
+    /// The configuration of its last entry, if that is one.
+    pub configuration: Option<Configuration<C>>,
+}
+
+/// The parked appends of one node.
+#[derive(Clone, Debug)]
+pub struct Parked<C> {
+    appends: Vec<ParkedAppend<C>>,
+    spare: Vec<Vec<Entry<Request>>>,
+    /// Appends dropped because the list was full. Total.
+    pub dropped: u64,
+}
+
+impl<C: Clone> Parked<C> {
+    /// At most `max` appends of `entries_max` entries.
+    #[must_use]
+    pub fn new(max: u32, entries_max: usize) -> Self {
+        let max = max as usize;
+        let spare = (0..max).map(|_| Vec::with_capacity(entries_max)).collect();
+        Self { appends: Vec::with_capacity(max), spare, dropped: 0 }
+    }
+
+    /// Parks entries `append.previous_index + 1 ..`; one that stands here already is replaced.
+    pub fn park(
+        &mut self,
+        from: Member,
+        append: Append,
+        arrived: Instant,
+        entries: impl Iterator<Item = Entry<Request>>,
+        configuration: Option<Configuration<C>>,
+    ) {
+        if self.term().is_some_and(|term| append.term > term) {
+            self.clear();
+        }
+        let same = |parked: &ParkedAppend<C>| {
+            parked.append.previous_index == append.previous_index
+                && parked.append.count >= append.count
+        };
+        if self.appends.iter().any(same) {
+            return;
+        }
+        let Some(mut kept) = self.spare.pop() else {
+            self.dropped += 1;
+            return;
+        };
+        kept.clear();
+        kept.extend(entries);
+        self.appends.push(ParkedAppend { from, append, arrived, entries: kept, configuration });
+    }
+
+    /// Whether an append of `term` after `previous` continues a parked one.
+    #[must_use]
+    pub fn covers(&self, term: Term, previous: LogIndex) -> bool {
+        self.appends.iter().any(|parked| {
+            parked.append.term == term
+                && parked.append.previous_index <= previous
+                && previous <= parked.append.last_index()
+        })
+    }
+
+    /// Takes out the first append that follows directly on `last` or earlier; its list of entries comes back by [`Self::done`].
+    pub fn take_ready(&mut self, last: LogIndex) -> Option<ParkedAppend<C>> {
+        let ready = (0..self.appends.len())
+            .filter(|&at| self.appends[at].append.previous_index <= last)
+            .min_by_key(|&at| self.appends[at].append.previous_index)?;
+        Some(self.appends.swap_remove(ready))
+    }
+
+    /// Puts an append back as it was taken.
+    pub fn put_back(&mut self, parked: ParkedAppend<C>) {
+        self.appends.push(parked);
+    }
+
+    /// The append was handled; its list is used again.
+    pub fn done(&mut self, entries: Vec<Entry<Request>>) {
+        self.spare.push(entries);
+    }
+
+    /// Forgets everything (P2).
+    pub fn clear(&mut self) {
+        while let Some(parked) = self.appends.pop() {
+            self.done(parked.entries);
+        }
+    }
+
+    /// Appends parked.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.appends.len()
+    }
+
+    /// Whether none is parked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.appends.is_empty()
+    }
+
+    fn term(&self) -> Option<Term> {
+        self.appends.first().map(|parked| parked.append.term)
+    }
+}

@@ -1,0 +1,254 @@
+//! Asking other nodes for bodies that the log names and this node has not (HovercRaft, "recovery"; design HC1a, HC6c).
+//!
+//! A body is asked for a moment after it was missed (its copy from the client may be just behind the append), then again and
+//! again, a different node each time, until it came or nobody wants it any more. Many bodies are asked for at a time; each
+//! request names the missing chunks, up to 64, so that the answers pace themselves.
+
+use core::time::Duration;
+
+use r2p2::Instant;
+use r2p2::buffer::{Body, Pool};
+use raft_core::ids::{NodeId, NodeSet};
+
+use crate::assembly::Assembly;
+use crate::store::BodyKey;
+use crate::wire::Wanted;
+
+/// How long the client's own copy is waited for before anybody is asked.
+const GRACE: Duration = Duration::from_micros(200);
+/// Shortest and longest wait for an answer.
+const RETRY_MIN: Duration = Duration::from_millis(2);
+const RETRY_MAX: Duration = Duration::from_millis(32);
+
+/// A request for chunks of a body.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ask {
+    /// Whom to ask.
+    pub to: NodeId,
+    /// What.
+    pub wanted: Wanted,
+}
+
+/// Totals.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RecoveryCounters {
+    /// Requests sent.
+    pub asked: u64,
+    /// Bodies that came.
+    pub recovered: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Bodies whose hash was wrong: thrown away and asked for anew.
+    pub wrong_hash: u64,
+    /// Bodies that could not be asked for: too many already, or no buffer.
+    pub refused: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Want {
+    assembly: Assembly,
+    next_ask: Instant,
+    wait: Duration,
+    /// Whom to ask next: the first in rotation from here that is there.
+    turn: u8,
+    asked: u64,
+}
+
+/// The bodies that this node misses.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    wants: Vec<Want>,
+    wants_max: usize,
+    /// Totals.
+    pub counters: RecoveryCounters,
+}
+
+impl Recovery {
+    /// At most `wants_max` bodies are missed at a time.
+    #[must_use]
+    pub fn new(wants_max: u32) -> Self {
+        let wants_max = wants_max as usize;
+        Self {
+            wants: Vec::with_capacity(wants_max),
+            wants_max,
+            counters: RecoveryCounters::default(),
+        }
+    }
+
+    /// Body `key` of `len` bytes is missing; `source` surely has it. Harmless when it is wanted already.
+    pub fn want(&mut self, now: Instant, key: BodyKey, len: u32, source: NodeId, pool: &mut Pool) {
+        if self.wants.iter().any(|want| want.assembly.key() == key) {
+            return;
+        }
+        let room = self.wants.len() < self.wants_max;
+        let assembly = if room { Assembly::new(key, len, pool) } else { None };
+        let Some(assembly) = assembly else {
+            self.counters.refused += 1;
+            return;
+        };
+        self.wants.push(Want {
+            assembly,
+            next_ask: now + GRACE,
+            wait: RETRY_MIN,
+            turn: source.number(),
+            asked: 0,
+        });
+    }
+
+    /// Whether this body is missed.
+    #[must_use]
+    pub fn is_wanted(&self, key: &BodyKey) -> bool {
+        self.wants.iter().any(|want| want.assembly.key() == *key)
+    }
+
+    /// The body came another way, or is wanted no more.
+    pub fn forget(&mut self, key: &BodyKey, pool: &mut Pool) {
+        if let Some(at) = self.wants.iter().position(|want| want.assembly.key() == *key) {
+            self.wants.swap_remove(at).assembly.abandon(pool);
+        }
+    }
+
+    /// Nothing is missed any more: the log changed hands.
+    pub fn clear(&mut self, pool: &mut Pool) {
+        for want in self.wants.drain(..) {
+            want.assembly.abandon(pool);
+        }
+    }
+
+    /// A chunk came; the body when it was the last one and `hash` agrees.
+    pub fn chunk(
+        &mut self,
+        now: Instant,
+        key: &BodyKey,
+        chunk: u16,
+        bytes: &[u8],
+        pool: &mut Pool,
+        hash: impl Fn(&[u8]) -> u64,
+    ) -> Option<Body> {
+        let at = self.wants.iter().position(|want| want.assembly.key() == *key)?;
+        let want = &mut self.wants[at];
+        if !want.assembly.put(chunk, bytes) {
+            return None;
+        }
+        if !want.assembly.is_complete() {
+            let in_this_round = u64::from(chunk).checked_rem(64).map_or(0, |bit| 1 << bit);
+            want.asked &= !in_this_round;
+            if want.asked == 0 {
+                want.next_ask = now;
+            }
+            return None;
+        }
+        let want = self.wants.swap_remove(at);
+        let len = want.assembly.len();
+        let body = want.assembly.into_body();
+        if hash(&body) == key.hash {
+            self.counters.recovered += 1;
+            self.counters.bytes += u64::from(len);
+            return Some(body);
+        }
+        self.counters.wrong_hash += 1;
+        pool.give_back(body);
+        let next = NodeId::new((want.turn + 1) % NodeId::MAX_NODES).unwrap_or_default();
+        self.want(now, *key, len, next, pool);
+        None
+    }
+
+    /// The next request that is due, to one of `peers`.
+    pub fn poll(&mut self, now: Instant, peers: NodeSet) -> Option<Ask> {
+        let want = self.wants.iter_mut().find(|want| want.next_ask <= now)?;
+        let rotation = (0..NodeId::MAX_NODES).map(|n| (want.turn + n) % NodeId::MAX_NODES);
+        let to = rotation.filter_map(NodeId::new).find(|&node| peers.contains(node))?;
+        let (first, bits) = want.assembly.wanted();
+        want.turn = (to.number() + 1) % NodeId::MAX_NODES;
+        want.next_ask = now + want.wait;
+        want.wait = (want.wait * 2).min(RETRY_MAX);
+        want.asked = bits.rotate_left(u32::from(first % 64));
+        self.counters.asked += 1;
+        let BodyKey { id, hash } = want.assembly.key();
+        let len = want.assembly.len();
+        Some(Ask { to, wanted: Wanted { id, hash, len, first, chunks: bits } })
+    }
+
+    /// When [`Self::poll`] next has something.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.wants.iter().map(|want| want.next_ask).min()
+    }
+
+    /// Bodies missed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.wants.len()
+    }
+
+    /// Whether no body is missed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.wants.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use r2p2::request_id::RequestId;
+
+    const PEERS: NodeSet = NodeSet::from_wire(0b1110);
+
+    fn key(hash: u64) -> BodyKey {
+        BodyKey { id: RequestId::default(), hash }
+    }
+
+    fn node(number: u8) -> NodeId {
+        NodeId::new(number).unwrap()
+    }
+
+    fn ms(ms: u64) -> Instant {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn hc6c_a_missing_body_is_asked_of_one_node_after_the_other() {
+        let mut pool = Pool::new(1 << 20);
+        let mut recovery = Recovery::new(4);
+        recovery.want(ms(0), key(9), 10, node(2), &mut pool);
+        assert_eq!(recovery.poll(ms(0), PEERS), None, "the client's copy may be just behind");
+        let mut asked = Vec::new();
+        for now in 1..200 {
+            asked.extend(recovery.poll(ms(now), PEERS).map(|ask| ask.to.number()));
+        }
+        assert_eq!(asked[..4], [2, 3, 1, 2]);
+    }
+
+    #[test]
+    fn hc6c_a_body_with_another_hash_is_thrown_away_and_asked_for_anew() {
+        let mut pool = Pool::new(1 << 20);
+        let mut recovery = Recovery::new(4);
+        recovery.want(ms(0), key(9), 3, node(1), &mut pool);
+        let hash = |bytes: &[u8]| u64::from(bytes[0]);
+        assert_eq!(recovery.chunk(ms(1), &key(9), 0, &[8, 8, 8], &mut pool, hash), None);
+        assert!(recovery.is_wanted(&key(9)));
+        let body = recovery.chunk(ms(2), &key(9), 0, &[9, 9, 9], &mut pool, hash).unwrap();
+        assert_eq!((&*body, recovery.len()), (&[9, 9, 9][..], 0));
+    }
+
+    #[test]
+    fn a_long_body_is_asked_for_64_chunks_at_a_time_without_waiting() {
+        let mut pool = Pool::new(1 << 22);
+        let mut recovery = Recovery::new(1);
+        let chunks = 100u16;
+        let bytes = vec![5; crate::wire::CHUNK_LEN];
+        let len = u32::from(chunks) * 1_280;
+        recovery.want(ms(0), key(5), len, node(1), &mut pool);
+        let ask = recovery.poll(ms(1), PEERS).unwrap();
+        assert_eq!((ask.wanted.first, ask.wanted.chunks), (0, u64::MAX));
+        for chunk in 0..64 {
+            assert_eq!(recovery.chunk(ms(1), &key(5), chunk, &bytes, &mut pool, |_| 5), None);
+        }
+        let ask = recovery.poll(ms(1), PEERS).unwrap();
+        assert_eq!((ask.wanted.first, ask.wanted.chunks.count_ones()), (64, 36));
+        let rest = (64..chunks)
+            .find_map(|chunk| recovery.chunk(ms(1), &key(5), chunk, &bytes, &mut pool, |_| 5));
+        assert_eq!(rest.unwrap().len(), len as usize);
+    }
+}

@@ -1,0 +1,434 @@
+//! Bodies: unordered requests, bodies of the log, and bodies kept for laggards, each under id and hash (design HC6c, HC8).
+//!
+//! A body is in one of these states:
+//!
+//! ```text
+//!   arrives ──► waiting ──ordered / named by an append──► logged ──applied here──► kept ──released──► gone
+//!                 │  ▲                                       │
+//!       expires ──┘  └────────────── truncated ──────────────┘
+//! ```
+//!
+//! Invariants:
+//! - S1. A logged body (pins > 0) is never let go (HC1d): limits refuse new work instead.
+//! - S2. What is logged is not waiting (HC8), and a body stands here once, whatever number of entries name it.
+//! - S3. A body that came by recovery only is bound by appends, and ordered by nobody until the client's copy comes.
+//! - S4. Waiting bodies are bounded in number and bytes; all slots are made at the start.
+
+use core::time::Duration;
+
+use hashbrown::HashTable;
+use r2p2::Instant;
+use r2p2::buffer::{Body, Pool};
+use r2p2::request_id::{ClientAddress, RequestId};
+use raft_core::ids::LogIndex;
+use std::collections::VecDeque;
+
+use crate::entry::EntryKind;
+
+/// Names a body: the same id with other bytes is another body (HC6c).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct BodyKey {
+    /// The request's id.
+    pub id: RequestId,
+    /// Keyed hash of the body.
+    pub hash: u64,
+}
+
+/// What came with the body from the client.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Origin {
+    /// Where to answer.
+    pub client: ClientAddress,
+    /// Whether the request is plain R2P2.
+    pub plain: bool,
+    /// What it asks for.
+    pub kind: EntryKind,
+    /// Number minus the session's floor.
+    pub above_floor: u16,
+    /// When the first packet was surely not yet waiting here (HC8).
+    pub age_from: Instant,
+    /// Log time heard by then, in microseconds.
+    pub age_log_us: u64,
+}
+
+/// Place of a body; valid while it is pinned or was just found.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct BodyRef(u32);
+
+/// Bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreSettings {
+    /// Bodies of all states.
+    pub bodies_max: u32,
+    /// Waiting bodies.
+    pub unordered_max: u32,
+    /// Bytes of waiting bodies.
+    pub unordered_bytes: usize,
+}
+
+/// What the store could not keep, or let go. Totals.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct StoreCounters {
+    /// Refused: the waiting set is full, in number or bytes.
+    pub unordered_full: u64,
+    /// Waited longer than the expiry.
+    pub unordered_expired: u64,
+    /// Kept bodies let go before every member had them.
+    pub kept_evicted: u64,
+}
+
+/// The waiting set or the whole store is full.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StoreFull;
+
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Debug)]
+struct Slot {
+    key: BodyKey,
+    body: Body,
+    origin: Origin,
+    /// Entries of the log, not yet applied here, that name it.
+    pins: u32,
+    /// Index of the last such entry.
+    logged_at: LogIndex,
+    /// Whether the client's own copy came (S3).
+    from_client: bool,
+    waiting: bool,
+    /// Index of the last entry applied; with `pins` 0 and not waiting the body is kept under it.
+    kept_at: LogIndex,
+    older: u32,
+    younger: u32,
+    used: bool,
+}
+
+/// The bodies of one node.
+#[derive(Clone, Debug)]
+pub struct Store {
+    settings: StoreSettings,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    by_key: HashTable<u32>,
+    oldest: u32,
+    youngest: u32,
+    waiting: u32,
+    waiting_bytes: usize,
+    kept: VecDeque<(LogIndex, u32)>,
+    /// Totals.
+    pub counters: StoreCounters,
+}
+
+impl BodyKey {
+    /// The hash of bodies is keyed, so nobody can aim at one bucket (HC13); ids may be chosen freely.
+    fn bucket(&self) -> u64 {
+        let id = self.id.number ^ self.id.session.rotate_left(32) ^ u64::from(self.id.client.port);
+        (self.hash ^ id).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+impl Origin {
+    /// The greater of the own and the log time passed since the request was surely not yet here (HC8).
+    #[must_use]
+    pub fn age(&self, now: Instant, log_time_us: u64) -> Duration {
+        let own = now.saturating_sub(self.age_from);
+        own.max(Duration::from_micros(log_time_us.saturating_sub(self.age_log_us)))
+    }
+}
+
+impl Store {
+    /// An empty store; every slot is made here.
+    #[must_use]
+    pub fn new(settings: StoreSettings) -> Self {
+        let slots = settings.bodies_max as usize;
+        let empty = Slot {
+            key: BodyKey { id: RequestId::default(), hash: 0 },
+            body: Body::default(),
+            origin: Origin {
+                client: ClientAddress::default(),
+                plain: false,
+                kind: EntryKind::Write,
+                above_floor: 0,
+                age_from: Instant::ZERO,
+                age_log_us: 0,
+            },
+            pins: 0,
+            logged_at: LogIndex::ZERO,
+            from_client: false,
+            waiting: false,
+            kept_at: LogIndex::ZERO,
+            older: NONE,
+            younger: NONE,
+            used: false,
+        };
+        Self {
+            settings,
+            slots: vec![empty; slots],
+            free: (0..settings.bodies_max).rev().collect(),
+            by_key: HashTable::with_capacity(slots * 2),
+            oldest: NONE,
+            youngest: NONE,
+            waiting: 0,
+            waiting_bytes: 0,
+            kept: VecDeque::with_capacity(slots),
+            counters: StoreCounters::default(),
+        }
+    }
+
+    /// Where this body stands, in any state.
+    #[must_use]
+    pub fn find(&self, key: &BodyKey) -> Option<BodyRef> {
+        let slots = &self.slots;
+        self.by_key.find(key.bucket(), |&at| slots[at as usize].key == *key).map(|&at| BodyRef(at))
+    }
+
+    /// Takes a body in as waiting: from the client, or by recovery (`from_client` false).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreFull`], counted: the buffer goes back to `pool`.
+    pub fn insert(
+        &mut self,
+        key: BodyKey,
+        origin: Origin,
+        body: Body,
+        from_client: bool,
+        pool: &mut Pool,
+    ) -> Result<BodyRef, StoreFull> {
+        assert!(self.find(&key).is_none(), "S2: a body stands here once");
+        if from_client && !self.has_room(body.len()) {
+            self.counters.unordered_full += 1;
+            pool.give_back(body);
+            return Err(StoreFull);
+        }
+        if self.free.is_empty() {
+            self.evict_kept(pool);
+        }
+        let Some(at) = self.free.pop() else {
+            self.counters.unordered_full += 1;
+            pool.give_back(body);
+            return Err(StoreFull);
+        };
+        let slot = &mut self.slots[at as usize];
+        slot.key = key;
+        slot.body = body;
+        slot.origin = origin;
+        slot.pins = 0;
+        slot.from_client = from_client;
+        slot.kept_at = LogIndex::ZERO;
+        slot.used = true;
+        let slots = &self.slots;
+        self.by_key.insert_unique(key.bucket(), at, |&at| slots[at as usize].key.bucket());
+        self.enqueue(at);
+        Ok(BodyRef(at))
+    }
+
+    /// Whether one more request of `len` bytes may wait.
+    #[must_use]
+    pub fn has_room(&self, len: usize) -> bool {
+        self.waiting < self.settings.unordered_max
+            && self.waiting_bytes + len <= self.settings.unordered_bytes
+    }
+
+    /// The client's copy of a body that is here already: a recovered one may now be ordered (S3), a kept one waits again
+    /// when `again` (a read that was applied, HC5). True when it now waits.
+    pub fn client_copy(&mut self, at: BodyRef, origin: Origin, again: bool) -> bool {
+        let slot = &mut self.slots[at.0 as usize];
+        let recovered = !slot.from_client;
+        slot.from_client = true;
+        if slot.waiting && recovered {
+            slot.origin = origin;
+        } else if again && slot.pins == 0 && !slot.waiting && self.has_room(0) {
+            self.slots[at.0 as usize].origin = origin;
+            self.slots[at.0 as usize].kept_at = LogIndex::ZERO;
+            self.enqueue(at.0);
+        }
+        self.slots[at.0 as usize].waiting
+    }
+
+    /// The entry at `index` of the log now names this body (S1, S2).
+    pub fn pin(&mut self, at: BodyRef, index: LogIndex) {
+        if self.slots[at.0 as usize].waiting {
+            self.unlink(at.0);
+        }
+        let slot = &mut self.slots[at.0 as usize];
+        assert!(slot.used, "S1: only a body that is here can be pinned");
+        slot.pins += 1;
+        slot.logged_at = index;
+    }
+
+    /// The entry that named this body was cut off: back to waiting, with its age (HC8).
+    pub fn unpin_truncated(&mut self, at: BodyRef) {
+        let slot = &mut self.slots[at.0 as usize];
+        assert!(slot.pins > 0, "S1: every entry of the log pins its body");
+        slot.pins -= 1;
+        if slot.pins == 0 {
+            self.enqueue(at.0);
+        }
+    }
+
+    /// The entry at `index` that named this body is applied: kept from now on, until released.
+    pub fn applied(&mut self, at: BodyRef, index: LogIndex) {
+        let slot = &mut self.slots[at.0 as usize];
+        assert!(slot.pins > 0, "S1: every entry of the log pins its body");
+        slot.pins -= 1;
+        if slot.pins == 0 {
+            slot.kept_at = index;
+            self.kept.push_back((index, at.0));
+        }
+    }
+
+    /// Every member acknowledged `up_to`: kept bodies up to there may go (HC1d).
+    pub fn release(&mut self, up_to: LogIndex, pool: &mut Pool) {
+        while let Some(&(index, at)) = self.kept.front() {
+            if index > up_to {
+                return;
+            }
+            self.kept.pop_front();
+            self.let_go_if_kept(index, at, pool);
+        }
+    }
+
+    /// Lets the longest kept body go, to make room; false when none is kept.
+    pub fn evict_kept(&mut self, pool: &mut Pool) -> bool {
+        while let Some((index, at)) = self.kept.pop_front() {
+            if self.let_go_if_kept(index, at, pool) {
+                self.counters.kept_evicted += 1;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Drops waiting bodies whose age has reached `expiry`, oldest arrivals first.
+    pub fn expire(&mut self, now: Instant, log_time_us: u64, expiry: Duration, pool: &mut Pool) {
+        while self.oldest != NONE {
+            let at = self.oldest;
+            if self.slots[at as usize].origin.age(now, log_time_us) < expiry {
+                return;
+            }
+            self.counters.unordered_expired += 1;
+            self.unlink(at);
+            self.let_go(at, pool);
+        }
+    }
+
+    /// Drops one waiting body.
+    pub fn drop_waiting(&mut self, at: BodyRef, pool: &mut Pool) {
+        assert!(self.slots[at.0 as usize].waiting, "only a waiting body can be dropped");
+        self.unlink(at.0);
+        self.let_go(at.0, pool);
+    }
+
+    /// The waiting body that came first, or the one after `after`.
+    #[must_use]
+    pub fn next_waiting(&self, after: Option<BodyRef>) -> Option<BodyRef> {
+        let next = after.map_or(self.oldest, |at| self.slots[at.0 as usize].younger);
+        (next != NONE).then_some(BodyRef(next))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn body(&self, at: BodyRef) -> &Body {
+        &self.slots[at.0 as usize].body
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn key(&self, at: BodyRef) -> BodyKey {
+        self.slots[at.0 as usize].key
+    }
+
+    /// What came with it.
+    #[must_use]
+    pub fn origin(&self, at: BodyRef) -> Origin {
+        self.slots[at.0 as usize].origin
+    }
+
+    /// Index of the last entry, not yet applied here, that names it.
+    #[must_use]
+    pub fn logged_at(&self, at: BodyRef) -> Option<LogIndex> {
+        let slot = &self.slots[at.0 as usize];
+        (slot.pins > 0).then_some(slot.logged_at)
+    }
+
+    /// Whether it waits to be ordered.
+    #[must_use]
+    pub fn is_waiting(&self, at: BodyRef) -> bool {
+        self.slots[at.0 as usize].waiting
+    }
+
+    /// Whether the client's own copy came (S3).
+    #[must_use]
+    pub fn is_orderable(&self, at: BodyRef) -> bool {
+        let slot = &self.slots[at.0 as usize];
+        slot.waiting && slot.from_client
+    }
+
+    /// Bodies waiting.
+    #[must_use]
+    pub fn unordered(&self) -> u32 {
+        self.waiting
+    }
+
+    /// When the oldest waiting body expires by own time; `None` when none waits.
+    #[must_use]
+    pub fn expires_at(&self, expiry: Duration) -> Option<Instant> {
+        (self.oldest != NONE).then(|| self.slots[self.oldest as usize].origin.age_from + expiry)
+    }
+
+    fn enqueue(&mut self, at: u32) {
+        let youngest = self.youngest;
+        let slot = &mut self.slots[at as usize];
+        slot.waiting = true;
+        slot.older = youngest;
+        slot.younger = NONE;
+        self.waiting += 1;
+        self.waiting_bytes += slot.body.len();
+        if youngest == NONE {
+            self.oldest = at;
+        } else {
+            self.slots[youngest as usize].younger = at;
+        }
+        self.youngest = at;
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let slot = &mut self.slots[at as usize];
+        let (older, younger) = (slot.older, slot.younger);
+        slot.waiting = false;
+        self.waiting -= 1;
+        self.waiting_bytes -= slot.body.len();
+        if older == NONE {
+            self.oldest = younger;
+        } else {
+            self.slots[older as usize].younger = younger;
+        }
+        if younger == NONE {
+            self.youngest = older;
+        } else {
+            self.slots[younger as usize].older = older;
+        }
+    }
+
+    /// The slot may have been used again since it was kept under `index`: then it stays.
+    fn let_go_if_kept(&mut self, index: LogIndex, at: u32, pool: &mut Pool) -> bool {
+        let slot = &self.slots[at as usize];
+        let kept = slot.used && slot.pins == 0 && !slot.waiting && slot.kept_at == index;
+        if kept {
+            self.let_go(at, pool);
+        }
+        kept
+    }
+
+    fn let_go(&mut self, at: u32, pool: &mut Pool) {
+        let slot = &mut self.slots[at as usize];
+        assert!(slot.pins == 0, "S1: a logged body is never let go");
+        let key = slot.key;
+        slot.used = false;
+        pool.give_back(core::mem::take(&mut slot.body));
+        if let Ok(found) = self.by_key.find_entry(key.bucket(), |&other| other == at) {
+            found.remove();
+        }
+        self.free.push(at);
+    }
+}
