@@ -4,6 +4,7 @@
 pub mod arrivals;
 pub mod cli;
 pub mod histogram;
+pub mod history;
 pub mod live;
 pub mod measure;
 pub mod phases;
