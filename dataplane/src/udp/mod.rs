@@ -39,7 +39,7 @@ mod waker;
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::Socket;
 
@@ -114,6 +114,13 @@ impl Udp {
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+}
+
+/// The socket on the own address, for a caller that waits for many queues at once; it is not read from or written to.
+impl AsFd for Udp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
