@@ -7,6 +7,7 @@
 pub mod application;
 pub mod assembly;
 pub mod audit;
+pub mod birth;
 pub mod command;
 pub mod entry;
 pub mod forwards;
