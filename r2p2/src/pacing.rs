@@ -236,14 +236,14 @@ impl LongSends {
         true
     }
 
-    /// Whether packets of the message under `form`'s id to `to` are still to be sent.
+    /// Whether packets of the message under `form`'s id to `to` (which matters for answers only) are still to be sent.
     #[must_use]
     pub fn is_sending(&self, form: &Form, to: SocketAddr) -> bool {
         let place = self.table.find(&SendKey::new(form, to));
         place.is_some_and(|place| !self.table.value(place).left.is_empty())
     }
 
-    /// Gives up the message under `form`'s id to `to`; harmless when it is not held.
+    /// Gives up the message under `form`'s id to `to` (which matters for answers only); harmless when it is not held.
     pub fn forget(&mut self, form: &Form, to: SocketAddr) {
         if let Some(place) = self.table.find(&SendKey::new(form, to)) {
             self.remove(place);

@@ -185,7 +185,6 @@ impl<K: Key, V> Table<K, V> {
     }
 
     /// The entry after `place` in its list.
-    #[cfg(test)]
     pub(crate) fn next(&self, place: Place) -> Option<Place> {
         let next = self.slot(place).next;
         (next != NONE).then_some(Place(next))
