@@ -1,0 +1,256 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hovercraft_config::Mode;
+
+/// Clusters of real nodes on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "hovercraft-lab", version)]
+pub struct Cli {
+    /// Name of the lab; several can be up at once.
+    #[arg(long, global = true, default_value = "default")]
+    pub name: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a cluster and leave it running.
+    Up(Cluster),
+    /// Ask every node how it is.
+    Status {
+        /// As JSON, one node per line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send a signal to a node.
+    Kill {
+        /// Its number, or `leader`.
+        #[arg(long)]
+        node: Target,
+        /// The signal, by name or number.
+        #[arg(long, default_value = "KILL", value_parser = signal)]
+        signal: i32,
+    },
+    /// Take a lab down, one that crashed too.
+    Down,
+    /// Run a command where clients are: `exec -- kvctl --config cluster.ron get k`.
+    Exec {
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Start a cluster, drive it with load, kill its leader, check the history, take it down.
+    Run(Run),
+    /// Hold network namespaces open until ended; used by `up` and `run`.
+    #[command(name = "hold-namespaces", hide = true)]
+    Hold {
+        /// How many.
+        count: usize,
+    },
+}
+
+/// What cluster to start.
+#[derive(Args, Clone, Debug)]
+pub struct Cluster {
+    /// How it replicates; `unreplicated` has one node.
+    #[arg(long, value_enum, default_value = "hovercraft")]
+    pub mode: ModeName,
+    /// Nodes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=15))]
+    pub nodes: u8,
+    /// Service of the nodes.
+    #[arg(long, default_value = "kv")]
+    pub service: String,
+    /// Network and application on two threads of a node, or on one.
+    #[arg(long, value_enum, default_value = "split")]
+    pub threads: ThreadsName,
+    /// What an empty poll of a node does; by default what suits the cores of this machine.
+    #[arg(long, value_enum)]
+    pub idle: Option<IdleName>,
+    /// Loopback addresses even where network namespaces are possible.
+    #[arg(long)]
+    pub loopback: bool,
+    /// Program of a node, for a service of your own; by default `hovercraft-node` beside this program.
+    #[arg(long)]
+    pub node_program: Option<PathBuf>,
+}
+
+/// A run under load.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
+    /// What cluster to start.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// Requests per second.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub rate: u32,
+    /// Length of the load.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(3..=3_600))]
+    pub seconds: u32,
+    /// Leave the cluster running and say how to talk to it.
+    #[arg(long)]
+    pub keep: bool,
+    /// Write the result as JSON, too.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+    /// Load generator; by default `lancet` beside this program.
+    #[arg(long)]
+    pub load_program: Option<PathBuf>,
+}
+
+/// Modes as typed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ModeName {
+    /// One server.
+    Unreplicated,
+    /// Leader sends bodies and answers.
+    Raft,
+    /// Clients' multicast brings bodies, leader sends metadata.
+    Hovercraft,
+}
+
+/// Thread forms as typed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ThreadsName {
+    /// Two threads.
+    Split,
+    /// One.
+    Inline,
+}
+
+/// Idle policies as typed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum IdleName {
+    /// Poll again.
+    Spin,
+    /// Let others run.
+    Yield,
+    /// Wait for a packet.
+    Sleep,
+}
+
+/// Which node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// This one.
+    Node(u8),
+    /// Whoever leads.
+    Leader,
+}
+
+impl std::str::FromStr for Target {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "leader" => Ok(Self::Leader),
+            number => {
+                number.parse().map(Self::Node).map_err(|_| "must be a node's number or `leader`")
+            }
+        }
+    }
+}
+
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Unreplicated => Self::Unreplicated,
+            ModeName::Raft => Self::Raft,
+            ModeName::Hovercraft => Self::Hovercraft,
+        }
+    }
+}
+
+impl ThreadsName {
+    /// As cluster.ron has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Split => "split",
+            Self::Inline => "inline",
+        }
+    }
+}
+
+impl IdleName {
+    /// As cluster.ron has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Spin => "spin",
+            Self::Yield => "yield",
+            Self::Sleep => "sleep",
+        }
+    }
+}
+
+/// Signals that a test of faults wants, by name; all by number.
+fn signal(text: &str) -> Result<i32, String> {
+    let name = text.to_ascii_uppercase();
+    match name.strip_prefix("SIG").unwrap_or(&name) {
+        "KILL" => Ok(libc::SIGKILL),
+        "TERM" => Ok(libc::SIGTERM),
+        "INT" => Ok(libc::SIGINT),
+        "STOP" => Ok(libc::SIGSTOP),
+        "CONT" => Ok(libc::SIGCONT),
+        number => match number.parse() {
+            Ok(number @ 1..=64) => Ok(number),
+            _ => Err("must be KILL, TERM, INT, STOP, CONT or a number from 1 to 64".to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, String> {
+        Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_run_has_the_options_of_the_quickstart() {
+        let line = "lab run --mode raft --nodes 5 --service synthetic --rate 9000 --seconds 30 --keep --json o.json";
+        let Command::Run(run) = parse(line).unwrap().command else { panic!("no run") };
+        assert_eq!((run.cluster.mode, run.cluster.nodes), (ModeName::Raft, 5));
+        assert_eq!((run.cluster.service.as_str(), run.rate, run.seconds), ("synthetic", 9_000, 30));
+        assert!(run.keep && run.json == Some("o.json".into()));
+    }
+
+    #[test]
+    fn bounds_are_named() {
+        let text = parse("lab run --seconds 2").unwrap_err();
+        assert!(text.contains("2 is not in 3..=3600"), "{text}");
+        let text = parse("lab up --mode raftt").unwrap_err();
+        assert!(text.contains("[possible values: unreplicated, raft, hovercraft]"), "{text}");
+    }
+
+    #[test]
+    fn a_node_is_a_number_or_the_leader() {
+        let target = |line: &str| match parse(line).map(|cli| cli.command) {
+            Ok(Command::Kill { node, signal }) => Ok((node, signal)),
+            Ok(other) => Err(format!("{other:?}")),
+            Err(error) => Err(error),
+        };
+        assert_eq!(target("lab kill --node leader"), Ok((Target::Leader, libc::SIGKILL)));
+        let wanted = Ok((Target::Node(3), libc::SIGSTOP));
+        assert_eq!(target("lab kill --node 3 --signal sigstop --name x"), wanted);
+        assert_eq!(target("lab kill --node 3 --signal 19"), wanted);
+        assert!(target("lab kill --node x").unwrap_err().contains("a node's number or `leader`"));
+        assert!(target("lab kill --node 1 --signal 0").unwrap_err().contains("from 1 to 64"));
+    }
+}

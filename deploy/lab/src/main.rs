@@ -1,0 +1,153 @@
+//! `hovercraft-lab`: see `hovercraft-lab --help`.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Parser as _;
+use hovercraft_lab::cli::{self, Cli, Command, IdleName, Target};
+use hovercraft_lab::cluster::{self, Lab, Plan, View};
+use hovercraft_lab::{ffi, network};
+
+/// How long a fresh cluster may take to find its leader.
+const ELECTION: Duration = Duration::from_secs(20);
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("hovercraft-lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let name = cli.name;
+    match cli.command {
+        Command::Up(options) => up(&name, &options)?,
+        Command::Status { json } => status(&View::of(&name)?, json)?,
+        Command::Kill { node, signal } => kill(&View::of(&name)?, node, signal)?,
+        Command::Down => match cluster::down(&name)? {
+            0 => println!("the lab {name} was not up"),
+            ended => println!("the lab {name} is down: {ended} processes ended"),
+        },
+        Command::Exec { command } => return exec(&View::of(&name)?, &command),
+        Command::Run(_) => bail!("run is not there"),
+        Command::Hold { count } => network::hold(count)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The program of this name beside our own.
+fn beside_us(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name(name))
+}
+
+fn plan(
+    name: &str,
+    options: &cli::Cluster,
+    audit: bool,
+    ends_with_us: bool,
+) -> anyhow::Result<Plan> {
+    let node_program = match &options.node_program {
+        Some(program) => program.clone(),
+        None => beside_us("hovercraft-node")?,
+    };
+    let nodes = usize::from(options.nodes);
+    // A thread that polls without pause wants a core; a core that several share is better slept on.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let suits = if cores > 2 * nodes { IdleName::Yield } else { IdleName::Sleep };
+    Ok(Plan {
+        name: name.to_owned(),
+        mode: options.mode.into(),
+        nodes: options.nodes,
+        service: options.service.clone(),
+        threads: options.threads.word().to_owned(),
+        idle: options.idle.unwrap_or(suits).word().to_owned(),
+        audit,
+        loopback: options.loopback,
+        node_program,
+        lab_program: std::env::current_exe()?,
+        ends_with_us,
+    })
+}
+
+fn up(name: &str, options: &cli::Cluster) -> anyhow::Result<()> {
+    ffi::catch_signals()?;
+    let plan = plan(name, options, false, false)?;
+    let mut lab = Lab::up(&plan, &mut |line| eprintln!("{line}"))?;
+    lab.wait_for_leader(ELECTION, &|| ffi::caught().is_some())?;
+    let view = lab.keep()?;
+    println!("{}", how_to_talk(name, &view));
+    Ok(())
+}
+
+/// How to reach a lab that is up.
+fn how_to_talk(name: &str, view: &View) -> String {
+    let config = view.path.join("cluster.ron");
+    let config = config.display();
+    let name = if name == "default" { String::new() } else { format!(" --name {name}") };
+    format!(
+        "the cluster is up on {}\n\
+         talk to it:   hovercraft-lab exec{name} -- kvctl --config {config} put k v\n\
+         look at it:   hovercraft-lab status{name}\n\
+         kill a node:  hovercraft-lab kill{name} --node leader\n\
+         take it down: hovercraft-lab down{name}",
+        view.state.network.describe()
+    )
+}
+
+fn status(view: &View, json: bool) -> anyhow::Result<()> {
+    if !json {
+        println!("node  role       term  leader  commit      applied     last        unordered");
+    }
+    for node in view.nodes() {
+        match view.status(node) {
+            Ok(status) if json => println!("{}", serde_json::to_string(&status)?),
+            Ok(status) => println!(
+                "{node:<5} {:<10} {:<5} {:<7} {:<11} {:<11} {:<11} {}",
+                status.role,
+                status.term,
+                status.leader.map_or_else(|| "-".to_owned(), |leader| leader.to_string()),
+                status.commit,
+                status.applied,
+                status.last,
+                status.unordered
+            ),
+            Err(error) if json => {
+                println!("{}", serde_json::json!({ "id": node, "error": format!("{error:#}") }));
+            }
+            Err(error) => println!("{node:<5} {error:#}"),
+        }
+    }
+    Ok(())
+}
+
+fn kill(view: &View, target: Target, signal: i32) -> anyhow::Result<()> {
+    let node = match target {
+        Target::Node(node) => node,
+        Target::Leader => view
+            .agreed_leader()
+            .flatten()
+            .context("the living nodes name no common leader; see `hovercraft-lab status`")?,
+    };
+    ensure!(view.process(node)?.signal(signal)?, "node {node} is dead already");
+    println!("sent signal {signal} to node {node}");
+    Ok(())
+}
+
+fn exec(view: &View, command: &[OsString]) -> anyhow::Result<ExitCode> {
+    let (program, arguments) = command.split_first().context("no command")?;
+    // Our own programs are found without a path.
+    let ours = program.to_str().map(beside_us).transpose()?.filter(|program| program.is_file());
+    let program = ours.map_or_else(|| program.clone(), PathBuf::into_os_string);
+    let mut command = view.client_command(&program, false)?;
+    let status = command.args(arguments).status();
+    let status = status.with_context(|| format!("cannot run {}", program.to_string_lossy()))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}

@@ -1,0 +1,258 @@
+//! A network of its own for a lab: namespaces inside one outer namespace, or loopback addresses.
+//!
+//! ```text
+//!   outer namespace:   bridge hc0, no addresses, floods multicast
+//!                       | v1      | v2      | v3         | v0          one veth pair each
+//!   inner namespaces:  eth0      eth0      eth0         eth0
+//!                      10.71.0.1 10.71.0.2 10.71.0.3    10.71.0.254
+//!                      node 1    node 2    node 3       clients
+//! ```
+//!
+//! One process, the *holder*, makes all namespaces and keeps them open; `/proc/HOLDER/fd/N` is the way into each. Nothing
+//! is mounted or named, so when the holder ends, and the processes inside have ended, the kernel takes everything away.
+//!
+//! Invariants:
+//! 1. Nothing of the host's network is touched: every command runs inside a namespace that the holder made.
+//! 2. The bridge does not snoop: where nobody queries, a snooping bridge floods first and stops after seconds.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::ffi;
+use crate::process::Identity;
+
+/// Nodes have the host numbers 1 to 15; clients have this one.
+const CLIENT_HOST: u8 = 254;
+
+/// UDP port of the data plane, and of the group.
+const DATA_PORT: u16 = 8_000;
+
+/// TCP port for administration.
+const ADMIN_PORT: u16 = 9_000;
+
+/// Subcommand of our own program that becomes the holder.
+pub const HOLD: &str = "hold-namespaces";
+
+/// What the nodes of a lab are connected by.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// A namespace each, on one bridge.
+    Namespaces,
+    /// Loopback addresses `127.71.N.x` of the host.
+    Loopback {
+        /// Which of the loopback networks.
+        number: u8,
+    },
+}
+
+/// The namespaces of a lab.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Namespaces {
+    /// Who keeps them.
+    pub holder: Identity,
+    /// The holder's descriptors: the outer one, the clients', then the nodes' by host number.
+    descriptors: Vec<i32>,
+}
+
+impl Network {
+    /// Address of the host with this number: 1 to 15 for nodes.
+    #[must_use]
+    fn host(self, host: u8) -> IpAddr {
+        IpAddr::V4(match self {
+            Self::Namespaces => Ipv4Addr::new(10, 71, 0, host),
+            Self::Loopback { number } => Ipv4Addr::new(127, 71, number, host),
+        })
+    }
+
+    /// Where a node has its data plane.
+    #[must_use]
+    pub fn data(self, node: u8) -> SocketAddr {
+        SocketAddr::new(self.host(node), DATA_PORT)
+    }
+
+    /// Where a node is administered.
+    #[must_use]
+    pub fn admin(self, node: u8) -> SocketAddr {
+        SocketAddr::new(self.host(node), ADMIN_PORT)
+    }
+
+    /// The group's address; loopback networks share the host's, so each has its own.
+    #[must_use]
+    pub fn multicast(self) -> SocketAddr {
+        let number = match self {
+            Self::Namespaces => 1,
+            Self::Loopback { number } => number,
+        };
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 71, number)), DATA_PORT)
+    }
+
+    /// One line for people.
+    #[must_use]
+    pub fn describe(self) -> String {
+        match self {
+            Self::Namespaces => {
+                "a network namespace for each node on one bridge (10.71.0.0/24), real IP multicast"
+                    .to_owned()
+            }
+            Self::Loopback { number } => format!(
+                "loopback addresses 127.71.{number}.x of this host, with IP multicast over the loopback interface"
+            ),
+        }
+    }
+}
+
+/// Whether this machine lets us make namespaces.
+///
+/// # Errors
+///
+/// The reason why not.
+pub fn namespaces_possible() -> anyhow::Result<()> {
+    ensure!(ffi::is_root(), "network namespaces need root");
+    let made = std::thread::spawn(ffi::new_network).join();
+    let made = made.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+    made.map(drop).context("this machine lets root make no network namespaces")?;
+    let version = Command::new("ip").arg("-V").stdin(Stdio::null()).output();
+    version.map(drop).context("the program `ip` is missing (Debian package iproute2)")
+}
+
+/// What the holder does: makes `count` namespaces, prints its descriptors of them in one line, and waits to be ended.
+///
+/// # Errors
+///
+/// When a namespace cannot be made or nobody reads the line.
+pub fn hold(count: usize) -> anyhow::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    let made: io::Result<Vec<File>> = (0..count).map(|_| ffi::new_network()).collect();
+    let networks = made.context("cannot make a network namespace")?;
+    let line: Vec<String> =
+        networks.iter().map(|network| network.as_raw_fd().to_string()).collect();
+    let mut out = io::stdout();
+    writeln!(out, "{}", line.join(" "))?;
+    out.flush()?;
+    loop {
+        std::thread::park();
+    }
+}
+
+impl Namespaces {
+    /// Starts the holder (`program`, with [`HOLD`]) and connects the namespaces of `nodes` nodes and of clients.
+    ///
+    /// `mark` is set in the holder's environment; with `ends_with_us` it does not outlive the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// When the holder or `ip` fails; the holder has been ended then.
+    pub fn create(
+        program: &Path,
+        nodes: u8,
+        mark: (&str, &OsStr),
+        ends_with_us: bool,
+    ) -> anyhow::Result<(Self, Child)> {
+        let mut command = Command::new(program);
+        command.args([HOLD, &(usize::from(nodes) + 2).to_string()]).env(mark.0, mark.1);
+        crate::state::detach(&mut command);
+        command.stdout(Stdio::piped());
+        ffi::prepare(&mut command, None, ends_with_us);
+        let mut child =
+            command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        let made = Self::ask(&mut child).and_then(|namespaces| {
+            namespaces.connect(nodes)?;
+            Ok(namespaces)
+        });
+        match made {
+            Ok(namespaces) => Ok((namespaces, child)),
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
+    }
+
+    fn ask(child: &mut Child) -> anyhow::Result<Self> {
+        let out = child.stdout.take().context("the holder has no output")?;
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        let descriptors: Result<Vec<i32>, _> = line.split_whitespace().map(str::parse).collect();
+        let descriptors = descriptors.ok().filter(|all| !all.is_empty());
+        let descriptors = descriptors.context("the holder of the namespaces did not start")?;
+        Ok(Self { holder: Identity::of(child.id())?, descriptors })
+    }
+
+    /// Bridge and veth pairs, addresses and routes.
+    fn connect(&self, nodes: u8) -> anyhow::Result<()> {
+        let hosts =
+            || std::iter::once((0, CLIENT_HOST)).chain((1..=nodes).map(|node| (node, node)));
+        let mut outer =
+            String::from("link add hc0 type bridge mcast_snooping 0\nlink set hc0 up\n");
+        for (place, _) in hosts() {
+            let inner = self.path(usize::from(place) + 1)?;
+            let _ = writeln!(outer, "link add v{place} type veth peer name eth0 netns {inner}");
+            let _ = writeln!(outer, "link set v{place} master hc0 up");
+        }
+        self.ip(0, &outer)?;
+        for (place, host) in hosts() {
+            let address = Network::Namespaces.host(host);
+            let inner = format!(
+                "link set lo up\naddr add {address}/24 dev eth0\nlink set eth0 up\nroute add 224.0.0.0/4 dev eth0\n"
+            );
+            self.ip(usize::from(place) + 1, &inner)?;
+        }
+        Ok(())
+    }
+
+    /// Runs `ip` with these commands in the namespace of this place.
+    fn ip(&self, place: usize, commands: &str) -> anyhow::Result<()> {
+        let mut command = Command::new("ip");
+        command.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        command.stderr(Stdio::piped());
+        ffi::prepare(&mut command, Some(self.open(place)?), true);
+        let mut child = command.spawn().context("cannot run `ip` (Debian package iproute2)")?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(commands.as_bytes())?;
+        }
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("ip refused:\n{commands}{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// A handle to a node's namespace.
+    ///
+    /// # Errors
+    ///
+    /// When the holder has ended.
+    pub fn node(&self, node: u8) -> anyhow::Result<File> {
+        self.open(usize::from(node) + 1)
+    }
+
+    /// A handle to the clients' namespace.
+    ///
+    /// # Errors
+    ///
+    /// When the holder has ended.
+    pub fn clients(&self) -> anyhow::Result<File> {
+        self.open(1)
+    }
+
+    fn open(&self, place: usize) -> anyhow::Result<File> {
+        ensure!(self.holder.is_alive(), "the lab's network is gone; take it down and up again");
+        let path = self.path(place)?;
+        File::open(&path).with_context(|| format!("cannot open the namespace {path}"))
+    }
+
+    fn path(&self, place: usize) -> anyhow::Result<String> {
+        let descriptor = self.descriptors.get(place).context("no such node")?;
+        Ok(format!("/proc/{}/fd/{descriptor}", self.holder.pid))
+    }
+}

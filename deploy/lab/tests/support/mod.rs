@@ -1,0 +1,45 @@
+//! A lab of nodes that do nothing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use hovercraft_config::Mode;
+use hovercraft_lab::cluster::Plan;
+
+/// A node that writes its arguments to its log and waits to be ended.
+const NODE: &str = "#!/bin/sh\necho \"$@\"\nexec sleep 600\n";
+
+/// A plan with a name of its own and idle nodes; the program is removed with the value.
+pub(crate) struct Idle {
+    pub(crate) plan: Plan,
+}
+
+impl Idle {
+    pub(crate) fn new(test: &str, nodes: u8, loopback: bool) -> Self {
+        let name = format!("t{}-{test}", std::process::id());
+        let node_program: PathBuf = std::env::temp_dir().join(format!("{name}-node"));
+        fs::write(&node_program, NODE).unwrap();
+        fs::set_permissions(&node_program, fs::Permissions::from_mode(0o755)).unwrap();
+        let plan = Plan {
+            name,
+            mode: Mode::Hovercraft,
+            nodes,
+            service: "kv".to_owned(),
+            threads: "split".to_owned(),
+            idle: "sleep".to_owned(),
+            audit: true,
+            loopback,
+            node_program,
+            lab_program: env!("CARGO_BIN_EXE_hovercraft-lab").into(),
+            ends_with_us: true,
+        };
+        Self { plan }
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.plan.node_program);
+    }
+}
