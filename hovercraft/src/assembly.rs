@@ -9,13 +9,13 @@ use crate::store::BodyKey;
 use crate::wire::{chunk_range, chunks_of};
 
 /// Chunks of a body, at most.
-pub const CHUNKS_MAX: usize = WORDS * 64;
+pub(crate) const CHUNKS_MAX: usize = WORDS * 64;
 
 const WORDS: usize = 19;
 
 /// A body of which some chunks may be here.
 #[derive(Clone, Debug)]
-pub struct Assembly {
+pub(crate) struct Assembly {
     key: BodyKey,
     body: BodyMut,
     len: u32,
@@ -26,7 +26,7 @@ pub struct Assembly {
 impl Assembly {
     /// A body of `len` bytes of which nothing is here; `None` when the pool has no room or `len` is too long.
     #[must_use]
-    pub fn new(key: BodyKey, len: u32, pool: &mut Pool) -> Option<Self> {
+    pub(crate) fn new(key: BodyKey, len: u32, pool: &mut Pool) -> Option<Self> {
         let chunks = chunks_of(len);
         if usize::from(chunks) > CHUNKS_MAX {
             return None;
@@ -37,24 +37,18 @@ impl Assembly {
 
     /// Its name.
     #[must_use]
-    pub fn key(&self) -> BodyKey {
+    pub(crate) fn key(&self) -> BodyKey {
         self.key
     }
 
     /// Its length in bytes.
     #[must_use]
-    pub fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.len
     }
 
-    /// Whether the body has no bytes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Takes a chunk; false when it is here already or does not fit this body.
-    pub fn put(&mut self, chunk: u16, bytes: &[u8]) -> bool {
+    pub(crate) fn put(&mut self, chunk: u16, bytes: &[u8]) -> bool {
         let Some(range) = chunk_range(self.len, chunk) else { return false };
         if range.len() != bytes.len() || self.has(chunk) {
             return false;
@@ -68,7 +62,7 @@ impl Assembly {
 
     /// Whether every chunk is here.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.missing == 0
     }
 
@@ -78,19 +72,19 @@ impl Assembly {
     ///
     /// When a chunk is missing.
     #[must_use]
-    pub fn into_body(self) -> Body {
+    pub(crate) fn into_body(self) -> Body {
         assert!(self.is_complete(), "a body with holes is no body (HC1a)");
         self.body.freeze()
     }
 
     /// Gives the buffer back unfinished.
-    pub fn abandon(self, pool: &mut Pool) {
+    pub(crate) fn abandon(self, pool: &mut Pool) {
         pool.give_back_unfinished(self.body);
     }
 
     /// The first missing chunk, and which of the 64 from it on are missing (bit 0 = itself).
     #[must_use]
-    pub fn wanted(&self) -> (u16, u64) {
+    pub(crate) fn wanted(&self) -> (u16, u64) {
         let chunks = chunks_of(self.len);
         let first = (0..chunks).find(|&chunk| !self.has(chunk)).unwrap_or(0);
         let bits = (first..chunks.min(first.saturating_add(64)))

@@ -22,8 +22,10 @@ pub enum Decided {
 pub struct AuditEntry {
     /// Where it stands in the log.
     pub index: LogIndex,
-    /// As the leader ordered it.
-    pub request: Request,
+    /// Log time by then, in microseconds.
+    pub log_time_us: u64,
+    /// As the leader ordered it; none for no-ops and configurations.
+    pub request: Option<Request>,
     /// What was decided.
     pub decided: Decided,
 }

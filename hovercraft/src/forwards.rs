@@ -14,7 +14,7 @@ const TTL: Duration = Duration::from_millis(400);
 
 /// Requests of which chunks are missing.
 #[derive(Clone, Debug)]
-pub struct Forwards {
+pub(crate) struct Forwards {
     parts: Vec<(Instant, Assembly)>,
     max: usize,
     /// Chunks that found no room. Total.
@@ -24,13 +24,13 @@ pub struct Forwards {
 impl Forwards {
     /// At most `max` incomplete requests at a time.
     #[must_use]
-    pub fn new(max: u32) -> Self {
+    pub(crate) fn new(max: u32) -> Self {
         let max = max as usize;
         Self { parts: Vec::with_capacity(max), max, dropped: 0 }
     }
 
     /// A chunk came; the body when it was the last one and `hash` agrees.
-    pub fn chunk(
+    pub(crate) fn chunk(
         &mut self,
         now: Instant,
         key: &BodyKey,
@@ -68,7 +68,7 @@ impl Forwards {
     }
 
     /// Lets incomplete requests go that nothing came for.
-    pub fn expire(&mut self, now: Instant, pool: &mut Pool) {
+    pub(crate) fn expire(&mut self, now: Instant, pool: &mut Pool) {
         let mut at = 0;
         while at < self.parts.len() {
             if self.parts[at].0 + TTL <= now {

@@ -1,22 +1,23 @@
 //! The replica: Raft inside R2P2 (HovercRaft, EuroSys 2020), pure: fed with packets and time, drained of outputs.
 //!
-//! Two halves, each a value: `replica` is the network half, [`application`] the application half around a service; commands go
+//! Two halves, each a value: [`replica`] is the network half, [`application`] the application half around a service; commands go
 //! one way, completions the other. Everything else here is a part of them.
 #![forbid(unsafe_code)]
 
 pub mod application;
-pub mod assembly;
+mod assembly;
 pub mod audit;
 pub mod birth;
 pub mod command;
 pub mod entry;
-pub mod forwards;
+mod forwards;
 pub mod limits;
-pub mod log_meta;
-pub mod log_time;
+mod log_meta;
+mod log_time;
 pub mod outbox;
-pub mod parked;
-pub mod recovery;
+mod parked;
+mod recovery;
+pub mod replica;
 pub mod replier;
 pub mod store;
 pub mod table;

@@ -14,7 +14,7 @@ use crate::store::BodyRef;
 
 /// One entry's.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct EntryMeta {
+pub(crate) struct EntryMeta {
     /// Its body; none for no-ops and configurations.
     pub body: Option<BodyRef>,
     /// Own time at which the append that brought it came, parked or not (HC3c).
@@ -29,7 +29,7 @@ pub struct EntryMeta {
 
 /// Meta of the entries `first ..= last`.
 #[derive(Clone, Debug)]
-pub struct LogMeta {
+pub(crate) struct LogMeta {
     first: LogIndex,
     entries: VecDeque<EntryMeta>,
     /// The stamp in force before `first`.
@@ -39,7 +39,7 @@ pub struct LogMeta {
 impl LogMeta {
     /// For an empty log of at most `capacity` unapplied entries.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             first: LogIndex::ZERO.next(),
             entries: VecDeque::with_capacity(capacity),
@@ -49,34 +49,34 @@ impl LogMeta {
 
     /// Index of the last entry.
     #[must_use]
-    pub fn last(&self) -> LogIndex {
+    pub(crate) fn last(&self) -> LogIndex {
         self.first.prev().plus(self.entries.len() as u64)
     }
 
     /// Adds the entry after the last.
-    pub fn push(&mut self, meta: EntryMeta) {
+    pub(crate) fn push(&mut self, meta: EntryMeta) {
         self.entries.push_back(meta);
     }
 
     /// The entry's, unless it is applied or not there.
     #[must_use]
-    pub fn get(&self, index: LogIndex) -> Option<&EntryMeta> {
+    pub(crate) fn get(&self, index: LogIndex) -> Option<&EntryMeta> {
         self.entries.get(self.place(index)?)
     }
 
     /// The entry's, to change.
-    pub fn get_mut(&mut self, index: LogIndex) -> Option<&mut EntryMeta> {
+    pub(crate) fn get_mut(&mut self, index: LogIndex) -> Option<&mut EntryMeta> {
         let place = self.place(index)?;
         self.entries.get_mut(place)
     }
 
     /// Cuts off the last entry, if it is at `from` or above.
-    pub fn pop_from(&mut self, from: LogIndex) -> Option<EntryMeta> {
+    pub(crate) fn pop_from(&mut self, from: LogIndex) -> Option<EntryMeta> {
         if self.last() < from { None } else { self.entries.pop_back() }
     }
 
     /// Forgets the first entry, if it is at `up_to` or below: applied.
-    pub fn pop_applied(&mut self, up_to: LogIndex) -> Option<EntryMeta> {
+    pub(crate) fn pop_applied(&mut self, up_to: LogIndex) -> Option<EntryMeta> {
         if self.first > up_to {
             return None;
         }
@@ -88,7 +88,7 @@ impl LogMeta {
 
     /// The last stamp in the log, and when this node appended it (HC7e).
     #[must_use]
-    pub fn last_stamp(&self) -> LastStamp {
+    pub(crate) fn last_stamp(&self) -> LastStamp {
         self.entries.back().map_or(self.base, |meta| meta.stamp)
     }
 

@@ -15,7 +15,7 @@ use raft_core::ids::Term;
 
 /// When a node's last command entry was stamped and appended.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct LastStamp {
+pub(crate) struct LastStamp {
     /// Its stamp, in microseconds.
     pub stamp_us: u64,
     /// Own time at which this node appended it.
@@ -31,7 +31,7 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(1);
 
 /// The highest log time heard of, and when.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub(crate) struct Heard {
     now_us: u64,
     samples: Vec<(Instant, u64)>,
     next: usize,
@@ -40,7 +40,7 @@ pub struct Heard {
 impl LastStamp {
     /// The stamp that an entry appended at `now` by the leader of `term` gets, in microseconds.
     #[must_use]
-    pub fn stamp(&self, now: Instant, term: Term, plain_window: Duration) -> u64 {
+    pub(crate) fn stamp(&self, now: Instant, term: Term, plain_window: Duration) -> u64 {
         let mut passed = now.saturating_sub(self.appended_at);
         if self.term != term {
             passed = passed.min(plain_window * 2); // T2
@@ -58,17 +58,17 @@ impl Default for Heard {
 impl Heard {
     /// The highest log time heard, in microseconds.
     #[must_use]
-    pub fn us(&self) -> u64 {
+    pub(crate) fn us(&self) -> u64 {
         self.now_us
     }
 
     /// Another word of it.
-    pub fn hear(&mut self, log_time_us: u64) {
+    pub(crate) fn hear(&mut self, log_time_us: u64) {
         self.now_us = self.now_us.max(log_time_us);
     }
 
     /// Remembers what was heard by `now`, for [`Self::by`]. Called once per burst.
-    pub fn sample(&mut self, now: Instant) {
+    pub(crate) fn sample(&mut self, now: Instant) {
         let newest = (self.next + SAMPLES - 1) % SAMPLES;
         if self.samples.get(newest).is_some_and(|&(at, _)| now < at + SAMPLE_EVERY) {
             return;
@@ -84,7 +84,7 @@ impl Heard {
     /// A log time heard by `moment`, never a later one: ages counted from it are never too small. What is older than the
     /// samples gets zero.
     #[must_use]
-    pub fn by(&self, moment: Instant) -> u64 {
+    pub(crate) fn by(&self, moment: Instant) -> u64 {
         let len = self.samples.len();
         let newest_first =
             (1..=len).map(|back| self.samples[(self.next + SAMPLES - back) % SAMPLES]);
@@ -94,7 +94,7 @@ impl Heard {
 
 /// Whole microseconds.
 #[must_use]
-pub fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -17,7 +17,7 @@ use crate::entry::Request;
 
 /// An append, or the rest of one, with what came beside it.
 #[derive(Clone, Debug)]
-pub struct ParkedAppend<C> {
+pub(crate) struct ParkedAppend<C> {
     /// The leader that sent it.
     pub from: Member,
     /// Its head: `previous_index` is just before the first entry kept here.
@@ -32,7 +32,7 @@ pub struct ParkedAppend<C> {
 
 /// The parked appends of one node.
 #[derive(Clone, Debug)]
-pub struct Parked<C> {
+pub(crate) struct Parked<C> {
     appends: Vec<ParkedAppend<C>>,
     spare: Vec<Vec<Entry<Request>>>,
     /// Appends dropped because the list was full. Total.
@@ -42,14 +42,14 @@ pub struct Parked<C> {
 impl<C: Clone> Parked<C> {
     /// At most `max` appends of `entries_max` entries.
     #[must_use]
-    pub fn new(max: u32, entries_max: usize) -> Self {
+    pub(crate) fn new(max: u32, entries_max: usize) -> Self {
         let max = max as usize;
         let spare = (0..max).map(|_| Vec::with_capacity(entries_max)).collect();
         Self { appends: Vec::with_capacity(max), spare, dropped: 0 }
     }
 
     /// Parks entries `append.previous_index + 1 ..`; one that stands here already is replaced.
-    pub fn park(
+    pub(crate) fn park(
         &mut self,
         from: Member,
         append: Append,
@@ -78,7 +78,7 @@ impl<C: Clone> Parked<C> {
 
     /// Whether an append of `term` after `previous` continues a parked one.
     #[must_use]
-    pub fn covers(&self, term: Term, previous: LogIndex) -> bool {
+    pub(crate) fn covers(&self, term: Term, previous: LogIndex) -> bool {
         self.appends.iter().any(|parked| {
             parked.append.term == term
                 && parked.append.previous_index <= previous
@@ -87,7 +87,7 @@ impl<C: Clone> Parked<C> {
     }
 
     /// Takes out the first append that follows directly on `last` or earlier; its list of entries comes back by [`Self::done`].
-    pub fn take_ready(&mut self, last: LogIndex) -> Option<ParkedAppend<C>> {
+    pub(crate) fn take_ready(&mut self, last: LogIndex) -> Option<ParkedAppend<C>> {
         let ready = (0..self.appends.len())
             .filter(|&at| self.appends[at].append.previous_index <= last)
             .min_by_key(|&at| self.appends[at].append.previous_index)?;
@@ -95,17 +95,17 @@ impl<C: Clone> Parked<C> {
     }
 
     /// Puts an append back as it was taken.
-    pub fn put_back(&mut self, parked: ParkedAppend<C>) {
+    pub(crate) fn put_back(&mut self, parked: ParkedAppend<C>) {
         self.appends.push(parked);
     }
 
     /// The append was handled; its list is used again.
-    pub fn done(&mut self, entries: Vec<Entry<Request>>) {
+    pub(crate) fn done(&mut self, entries: Vec<Entry<Request>>) {
         self.spare.push(entries);
     }
 
     /// Forgets everything (P2).
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         while let Some(parked) = self.appends.pop() {
             self.done(parked.entries);
         }
@@ -113,14 +113,8 @@ impl<C: Clone> Parked<C> {
 
     /// Appends parked.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.appends.len()
-    }
-
-    /// Whether none is parked.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.appends.is_empty()
     }
 
     fn term(&self) -> Option<Term> {

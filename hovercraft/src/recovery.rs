@@ -22,7 +22,7 @@ const RETRY_MAX: Duration = Duration::from_millis(32);
 
 /// A request for chunks of a body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// Whom to ask.
     pub to: NodeId,
     /// What.
@@ -31,7 +31,7 @@ pub struct Ask {
 
 /// Totals.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct RecoveryCounters {
+pub(crate) struct RecoveryCounters {
     /// Requests sent.
     pub asked: u64,
     /// Bodies that came.
@@ -56,7 +56,7 @@ struct Want {
 
 /// The bodies that this node misses.
 #[derive(Clone, Debug)]
-pub struct Recovery {
+pub(crate) struct Recovery {
     wants: Vec<Want>,
     wants_max: usize,
     /// Totals.
@@ -66,7 +66,7 @@ pub struct Recovery {
 impl Recovery {
     /// At most `wants_max` bodies are missed at a time.
     #[must_use]
-    pub fn new(wants_max: u32) -> Self {
+    pub(crate) fn new(wants_max: u32) -> Self {
         let wants_max = wants_max as usize;
         Self {
             wants: Vec::with_capacity(wants_max),
@@ -76,7 +76,14 @@ impl Recovery {
     }
 
     /// Body `key` of `len` bytes is missing; `source` surely has it. Harmless when it is wanted already.
-    pub fn want(&mut self, now: Instant, key: BodyKey, len: u32, source: NodeId, pool: &mut Pool) {
+    pub(crate) fn want(
+        &mut self,
+        now: Instant,
+        key: BodyKey,
+        len: u32,
+        source: NodeId,
+        pool: &mut Pool,
+    ) {
         if self.wants.iter().any(|want| want.assembly.key() == key) {
             return;
         }
@@ -97,26 +104,19 @@ impl Recovery {
 
     /// Whether this body is missed.
     #[must_use]
-    pub fn is_wanted(&self, key: &BodyKey) -> bool {
+    pub(crate) fn is_wanted(&self, key: &BodyKey) -> bool {
         self.wants.iter().any(|want| want.assembly.key() == *key)
     }
 
     /// The body came another way, or is wanted no more.
-    pub fn forget(&mut self, key: &BodyKey, pool: &mut Pool) {
+    pub(crate) fn forget(&mut self, key: &BodyKey, pool: &mut Pool) {
         if let Some(at) = self.wants.iter().position(|want| want.assembly.key() == *key) {
             self.wants.swap_remove(at).assembly.abandon(pool);
         }
     }
 
-    /// Nothing is missed any more: the log changed hands.
-    pub fn clear(&mut self, pool: &mut Pool) {
-        for want in self.wants.drain(..) {
-            want.assembly.abandon(pool);
-        }
-    }
-
     /// A chunk came; the body when it was the last one and `hash` agrees.
-    pub fn chunk(
+    pub(crate) fn chunk(
         &mut self,
         now: Instant,
         key: &BodyKey,
@@ -154,7 +154,7 @@ impl Recovery {
     }
 
     /// The next request that is due, to one of `peers`.
-    pub fn poll(&mut self, now: Instant, peers: NodeSet) -> Option<Ask> {
+    pub(crate) fn poll(&mut self, now: Instant, peers: NodeSet) -> Option<Ask> {
         let want = self.wants.iter_mut().find(|want| want.next_ask <= now)?;
         let rotation = (0..NodeId::MAX_NODES).map(|n| (want.turn + n) % NodeId::MAX_NODES);
         let to = rotation.filter_map(NodeId::new).find(|&node| peers.contains(node))?;
@@ -171,20 +171,14 @@ impl Recovery {
 
     /// When [`Self::poll`] next has something.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.wants.iter().map(|want| want.next_ask).min()
     }
 
     /// Bodies missed.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.wants.len()
-    }
-
-    /// Whether no body is missed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.wants.is_empty()
     }
 }
 

@@ -1,0 +1,294 @@
+//! What clients send: admission, reassembly, repetitions, queries (design HC6d, HC7d, HC8, HC10).
+
+use core::net::SocketAddr;
+
+use r2p2::Instant;
+use r2p2::answer::{self, AnswerForm};
+use r2p2::header::{MessageKind, Place, Policy};
+use r2p2::packet::Packet;
+use r2p2::reassembly::{Arrived, Progress, Request as Incoming};
+use r2p2::refusal::{Reason, Refusal};
+use r2p2::request_id::ClientAddress;
+
+use super::{Mode, Replica};
+use crate::command::{AnswerTo, Command, WANTED_MAX};
+use crate::entry::EntryKind;
+use crate::store::{BodyKey, Origin};
+use crate::table::{Asked, Known};
+use crate::wire::body_hash;
+
+/// A packet from outside, as the back end brought it.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// Whether it came to the group's address; else to this node's own.
+    pub group: bool,
+    /// When it was surely not yet waiting here (HC8).
+    pub not_before: Instant,
+    /// UDP payload.
+    pub bytes: &'a [u8],
+}
+
+impl Replica {
+    pub(super) fn receive_client(&mut self, now: Instant, arrival: &Arrival<'_>) {
+        let packet = match Packet::parse(arrival.bytes) {
+            Ok(packet) => packet,
+            Err(_) => return self.counters.bad_packets += 1,
+        };
+        match packet.header.kind {
+            MessageKind::Request => self.on_request_packet(now, arrival, &packet),
+            MessageKind::Ack => self.on_packets_wanted(arrival, &packet),
+            _ => self.counters.unexpected_packets += 1,
+        }
+    }
+
+    fn on_request_packet(&mut self, now: Instant, arrival: &Arrival<'_>, packet: &Packet<'_>) {
+        if !self.takes_requests() {
+            self.counters.not_standing += 1;
+            return;
+        }
+        let client = ClientAddress::from(arrival.from);
+        let first = matches!(packet.header.place, Place::First { .. });
+        let lone = first && !packet.header.place.is_single() && packet.extension.is_none();
+        let leads = self.leads();
+        // HC6d: a lone plain first packet to the group is the leader's; the others recover the body.
+        if lone && arrival.group && !leads {
+            return;
+        }
+        if first && leads && self.is_overloaded() {
+            self.counters.refused_overload += 1;
+            return self.refuse(form_of(packet), arrival.from, Reason::Overload);
+        }
+        let arrived = Arrived { now, not_before: arrival.not_before, from: client };
+        match self.reassembly.request(arrived, packet, &mut self.pool) {
+            Progress::Whole(request) => self.on_request(now, request, arrival.group),
+            Progress::Partial | Progress::Duplicate if lone => {
+                let packet = answer::ack(packet.header.request_id);
+                self.outbox.to_client(arrival.from, &[&packet]);
+            }
+            Progress::Partial | Progress::Duplicate => {}
+            Progress::Dropped(_) => self.make_room(),
+        }
+    }
+
+    /// A packet found no buffer, or did not fit: bodies kept for laggards make room for what comes (HC1d).
+    fn make_room(&mut self) {
+        if self.pool.used() + self.pool.budget() / 16 > self.pool.budget() {
+            for _ in 0..EVICTED_AT_ONCE {
+                self.store.evict_kept(&mut self.pool);
+            }
+        }
+    }
+
+    /// HC6d, packets wanted: a leader that holds the first packet of a session's request asks its client for the rest.
+    pub(super) fn ask_clients(&mut self, now: Instant) {
+        let mut payload = [0; 4 * r2p2::ack::PAIRS_MAX];
+        while let Some(ask) = self.reassembly.poll_wanted(now, &mut payload) {
+            let (session, number) = (ask.session, ask.number);
+            if self.leads() || self.settings.mode != Mode::Hovercraft {
+                let head = answer::wanted(session, number);
+                self.outbox.to_client(ask.to.socket(), &[&head, &payload[..ask.len]]);
+                self.counters.packets_wanted += 1;
+            }
+        }
+    }
+
+    pub(super) fn is_overloaded(&self) -> bool {
+        let Some(core) = &self.core else {
+            return self.outstanding >= self.settings.commands_max;
+        };
+        let unapplied = core.last_index().since(self.applied);
+        unapplied + u64::from(self.store.unordered()) >= self.settings.in_system_max.into()
+    }
+
+    /// A whole request is here.
+    pub(super) fn on_request(&mut self, now: Instant, request: Incoming, group: bool) {
+        let asker = AnswerTo {
+            client: request.client,
+            plain: request.plain,
+            session: request.id.session,
+            number: request.id.number,
+            asked: request.age_from,
+        };
+        if request.body.len() > self.limits.request_max as usize {
+            self.pool.give_back(request.body);
+            if !group || self.leads() {
+                self.refuse_asker(&asker, Reason::TooLarge);
+            }
+            return;
+        }
+        let ordered = matches!(request.policy, Policy::Replicated | Policy::ReplicatedRead);
+        if self.settings.mode == Mode::Unreplicated {
+            self.execute_alone(now, request, asker);
+        } else if ordered {
+            self.take_in(now, request, asker, group);
+        } else {
+            self.query(request, asker, group);
+        }
+    }
+
+    /// A request for the log.
+    fn take_in(&mut self, now: Instant, request: Incoming, asker: AnswerTo, group: bool) {
+        let kind = kind_of(&request);
+        let hash = body_hash(&self.hash_key, &request.body);
+        let key = BodyKey { id: request.id, hash };
+        let origin = Origin {
+            client: request.client,
+            plain: request.plain,
+            kind,
+            above_floor: request.above_floor,
+            age_from: request.age_from,
+            age_log_us: self.heard.by(request.age_from),
+        };
+        let found = self.store.find(&key);
+        if let Some(at) = found {
+            let index = self.store.logged_at(at);
+            if let Some(index) = index.filter(|&index| index > self.handed) {
+                self.pool.give_back(request.body);
+                return self.note(index, asker);
+            }
+            if self.store.is_waiting(at) {
+                self.store.client_copy(at, origin, false);
+                self.pool.give_back(request.body);
+                return;
+            }
+        }
+        if kind != EntryKind::Read && self.answers_repetition(now, &key, &origin, asker, group) {
+            self.pool.give_back(request.body);
+            return;
+        }
+        if self.settings.mode == Mode::Raft && !self.leads() {
+            return self.forward(now, request, &key, asker);
+        }
+        if let Some(at) = found {
+            self.store.client_copy(at, origin, true);
+            self.pool.give_back(request.body);
+            return;
+        }
+        let wanted = self.recovery.is_wanted(&key);
+        if wanted {
+            self.recovery.forget(&key, &mut self.pool);
+        }
+        if self.store.insert(key, origin, request.body, true, &mut self.pool).is_ok() && wanted {
+            self.unpark(now);
+        }
+    }
+
+    /// HC7d: the entry is in the log and not yet handed over: the leader answers this asker, too, at its place.
+    fn note(&mut self, index: raft_core::ids::LogIndex, asker: AnswerTo) {
+        let leads = self.leads();
+        if let Some(meta) = self.meta.get_mut(index).filter(|_| leads) {
+            meta.asked_again = Some(asker);
+            self.counters.repetitions_noted += 1;
+        }
+    }
+
+    /// HC7c, d: whether the request is known to the tables, answered or not; only saves work, the decision falls at apply.
+    fn answers_repetition(
+        &mut self,
+        now: Instant,
+        key: &BodyKey,
+        origin: &Origin,
+        asker: AnswerTo,
+        group: bool,
+    ) -> bool {
+        let stamp = self.log_time_us(now);
+        let leads = self.leads();
+        let asked = Asked {
+            id: key.id,
+            kind: origin.kind,
+            hash: key.hash,
+            above_floor: origin.above_floor,
+        };
+        match self.table.lookup(&asked, stamp, &self.limits) {
+            Known::Applied(kept) => {
+                let own_session = key.id.session != 0 && !group;
+                if (leads || own_session) && self.outstanding < self.settings.commands_max {
+                    self.counters.repetitions_answered += 1;
+                    let (slot, index) = (kept.slot, kept.index);
+                    self.command(Command::Kept { slot, index, to: asker });
+                }
+                true
+            }
+            Known::BelowFloor => true,
+            // Its opening may be in the log and not applied here: decided when applied.
+            Known::New | Known::UnknownSession | Known::AboveWindow => {
+                let unapplied = self.plain_unapplied as usize;
+                let full = key.id.session == 0
+                    && leads
+                    && self.table.is_plain_full(stamp, unapplied, &self.limits);
+                if full {
+                    self.counters.refused_plain_full += 1;
+                    self.refuse_asker(&asker, Reason::Overload);
+                }
+                full
+            }
+        }
+    }
+
+    /// HC: outside the log, answered from the state as it is, by a node that has caught up once.
+    fn query(&mut self, request: Incoming, asker: AnswerTo, group: bool) {
+        let alone = !group || self.leads();
+        if !alone || !self.caught_up || self.outstanding >= self.settings.commands_max {
+            self.counters.queries_ignored += 1;
+            return self.pool.give_back(request.body);
+        }
+        self.counters.queries += 1;
+        let body = request.body.clone();
+        self.pool.give_back(request.body);
+        self.command(Command::Query { body, to: asker, refuse: true });
+    }
+
+    /// A client asks for packets of a long answer again.
+    fn on_packets_wanted(&mut self, arrival: &Arrival<'_>, packet: &Packet<'_>) {
+        let wanted = packet.extension.filter(|extension| extension.flags.wanted);
+        let parsed = r2p2::ack::Wanted::parse(packet.payload);
+        let (Some(extension), Ok(parsed)) = (wanted, parsed) else {
+            self.counters.bad_packets += 1;
+            return;
+        };
+        let mut ranges = [(0, 0); WANTED_MAX];
+        for (range, hole) in ranges.iter_mut().zip(parsed.ranges(r2p2::header::PACKETS_MAX)) {
+            *range = (hole.start, hole.end - hole.start);
+        }
+        if self.outstanding < self.settings.commands_max {
+            self.command(Command::Wanted {
+                client: ClientAddress::from(arrival.from),
+                session: extension.session,
+                number: extension.number,
+                ranges,
+            });
+        }
+    }
+
+    pub(super) fn refuse_asker(&mut self, asker: &AnswerTo, reason: Reason) {
+        let form = AnswerForm::new(&asker.id(), asker.plain);
+        self.refuse(form, asker.client.socket(), reason);
+    }
+
+    fn refuse(&mut self, form: AnswerForm, to: SocketAddr, reason: Reason) {
+        self.outbox.to_client(to, &[&form.refusal(Refusal::new(reason))]);
+    }
+}
+
+/// Kept bodies that go at once when buffers run short.
+const EVICTED_AT_ONCE: usize = 64;
+
+fn kind_of(request: &Incoming) -> EntryKind {
+    match request.policy {
+        _ if request.flags.opens => EntryKind::Open,
+        _ if request.flags.closes => EntryKind::Close,
+        Policy::ReplicatedRead => EntryKind::Read,
+        _ => EntryKind::Write,
+    }
+}
+
+fn form_of(packet: &Packet<'_>) -> AnswerForm {
+    match packet.extension {
+        None => AnswerForm::Plain { request_id: packet.header.request_id },
+        Some(extension) => {
+            AnswerForm::Extended { session: extension.session, number: extension.number }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! From committed entries to commands for the application half, and back (design HC3, HC5, HC7).
+//!
+//! The tables decide here, in the order of the log; the application half executes what was decided. Both see the same order, so
+//! the decision belongs to the replicated state though it is taken on the network thread.
+
+use r2p2::Instant;
+use raft_core::entry::Payload;
+use raft_core::ids::LogIndex;
+
+use super::{Core, Replica};
+use crate::audit::{AuditEntry, Decided};
+use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told, Unasked};
+use crate::entry::Request;
+use crate::log_meta::EntryMeta;
+use crate::table::Decision;
+
+impl Replica {
+    /// Hands committed entries over, as long as the ring to the application half has room.
+    pub(super) fn hand_over(&mut self) {
+        while self.outstanding < self.settings.commands_max {
+            let Some(core) = &self.core else { return };
+            let index = self.handed.next();
+            if index > core.commit() {
+                return;
+            }
+            let entry = *core.entry(index).expect("HC1a: a committed entry is in the log");
+            match entry.payload {
+                Payload::NoOp => self.record(index, None, Decided::Executed),
+                Payload::Configuration => {
+                    self.adopt_limits(index);
+                    self.record(index, None, Decided::Executed);
+                }
+                Payload::Command(request) => {
+                    let answers = answers_here(core, index, &request);
+                    let meta = *self.meta.get(index).expect("an unapplied entry has its meta");
+                    self.decide(index, &request, &meta, answers);
+                }
+            }
+            self.handed = index;
+            if self.pending.is_empty() {
+                self.set_applied(index);
+            }
+        }
+    }
+
+    /// HC7a: the limits at an entry's index decide for it.
+    fn adopt_limits(&mut self, index: LogIndex) {
+        let Some(core) = &self.core else { return };
+        let configuration = core.configuration_at(index);
+        self.limits = configuration.data.limits;
+    }
+
+    /// Decides one entry and queues what the application half has to do for it, if anything.
+    fn decide(&mut self, index: LogIndex, request: &Request, meta: &EntryMeta, answers: bool) {
+        let to = AnswerTo {
+            client: request.client,
+            plain: request.plain,
+            session: request.id.session,
+            number: request.id.number,
+            asked: meta.arrived,
+        };
+        let answer = answers.then_some(Unasked { to, arrived: meta.arrived });
+        let also = meta.asked_again;
+        if super::is_plain_write(request) {
+            self.plain_unapplied -= 1;
+        }
+        let decision = self.table.decide(index, request, &self.limits, self.cluster_id);
+        self.record(index, Some(request), decided(&decision));
+        let tell =
+            |what| Command::Tell(Tell { index, stamp_us: request.stamp_us, what, answer, also });
+        let (keep, read) = match decision {
+            Decision::Execute { slot } => (Some(slot), false),
+            Decision::ExecuteRead if answer.is_some() || also.is_some() => (None, true),
+            Decision::ExecuteRead | Decision::Dropped => return,
+            Decision::Opened { session, slot } => {
+                let expiry = self.limits.session_expiry.as_millis();
+                let opened = Told::Opened {
+                    session,
+                    window: self.limits.session_window,
+                    expiry_ms: u32::try_from(expiry).unwrap_or(u32::MAX),
+                    keep: slot,
+                };
+                return self.give(index, tell(opened));
+            }
+            Decision::Closed => return self.give(index, tell(Told::Closed)),
+            Decision::Repetition(kept) => {
+                self.counters.repetitions_applied += 1;
+                let what = Told::Repetition { slot: kept.slot, first: kept.index };
+                return self.give(index, tell(what));
+            }
+            Decision::Refused(reason) => return self.give(index, tell(Told::Refused(reason))),
+        };
+        let body = meta.body.map(|at| self.store.body(at).clone()).expect("HC1a");
+        let execute = Execute {
+            index,
+            reported_index: index.to_wire(),
+            stamp_us: request.stamp_us,
+            read,
+            body,
+            keep,
+            reply_keep_max: self.limits.reply_keep_max,
+            reply_max: self.limits.reply_max,
+            answer,
+            also,
+        };
+        self.give(index, Command::Execute(execute));
+    }
+
+    /// Queues the command of an entry.
+    fn give(&mut self, index: LogIndex, command: Command) {
+        self.pending.push_back(index);
+        self.command(command);
+    }
+
+    /// Queues any command.
+    pub(super) fn command(&mut self, command: Command) {
+        self.outstanding += 1;
+        self.outbox.command(command);
+    }
+
+    /// The application half took commands and applied entries.
+    pub fn completed(&mut self, now: Instant, completion: Completion) {
+        self.outstanding = self.outstanding.saturating_sub(completion.commands);
+        self.stopped |= completion.stopped;
+        while self.pending.front().is_some_and(|&index| index <= completion.applied) {
+            self.pending.pop_front();
+        }
+        let applied = self.pending.front().map_or(self.handed, |index| index.prev());
+        self.set_applied(applied);
+        self.hand_over();
+        self.heard.hear(self.log_time_us(now));
+    }
+
+    /// Everything up to `index` is applied here.
+    fn set_applied(&mut self, index: LogIndex) {
+        if index <= self.applied {
+            return;
+        }
+        let mut at = self.applied;
+        while let Some(meta) = self.meta.pop_applied(index) {
+            at = at.next();
+            if let Some(body) = meta.body {
+                self.store.applied(body, at);
+            }
+        }
+        self.applied = index;
+        let Some(core) = &mut self.core else { return };
+        core.release(index);
+        let me = core.me().id;
+        self.report_applied(me, index);
+    }
+
+    /// Keeps the dump that a history check wants.
+    fn record(&mut self, index: LogIndex, request: Option<&Request>, decided: Decided) {
+        if self.settings.audit {
+            let log_time_us = self.table.log_time_us();
+            let request = request.copied();
+            self.audit.push(AuditEntry { index, log_time_us, request, decided });
+        }
+    }
+}
+
+fn decided(decision: &Decision) -> Decided {
+    match decision {
+        Decision::Execute { .. } | Decision::ExecuteRead => Decided::Executed,
+        Decision::Opened { .. } | Decision::Closed => Decided::Executed,
+        Decision::Repetition(_) => Decided::Repetition,
+        Decision::Refused(_) => Decided::Refused,
+        Decision::Dropped => Decided::Dropped,
+    }
+}
+
+/// Whether this node answers the entry unasked: the incarnation that the configuration at its index gives to its replier (HC3a).
+fn answers_here(core: &Core, index: LogIndex, request: &Request) -> bool {
+    core.configuration_at(index).incarnation_of(request.replier) == Some(core.me())
+}

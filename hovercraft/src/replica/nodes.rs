@@ -1,0 +1,422 @@
+//! What other nodes send: appends with their missing bodies, recovery, forwarded requests (design HC1, HC6c, HC11, HC13).
+
+use r2p2::Instant;
+use r2p2::extension::Flags;
+use r2p2::header::Policy;
+use r2p2::reassembly::Request as Incoming;
+use r2p2::refusal::Reason;
+use raft_core::entry::{Configuration, Entry, Payload};
+use raft_core::ids::{LogIndex, Member, NodeId, NodeSet, Seq};
+use raft_core::message::{Append, Message};
+
+use super::{Mode, Replica};
+use crate::command::AnswerTo;
+use crate::entry::{EntryKind, Request};
+use crate::parked::ParkedAppend;
+use crate::store::{BodyKey, Origin};
+use crate::wire::{
+    self, Bodies, Chunk, GroupConfig, Head, NodeMessage, PACKET_MAX, Wanted, WireError, body_hash,
+};
+
+impl Replica {
+    pub(super) fn receive_node(&mut self, now: Instant, bytes: &[u8]) {
+        let (head, message) = match wire::parse(bytes, self.encoder.key()) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.count_wire_error(error),
+        };
+        if head.sender.id == self.settings.me {
+            return self.counters.own_packets += 1;
+        }
+        match message {
+            NodeMessage::Question { nonce } => return self.on_question(now, head.sender, nonce),
+            NodeMessage::Report(report) => return self.on_report(now, &head, &report),
+            _ => {}
+        }
+        if self.core.is_none() || head.cluster_id != self.cluster_id {
+            return self.counters.other_cluster += 1;
+        }
+        self.heard.hear(head.log_time_us);
+        match message {
+            NodeMessage::Raft(message) => self.on_raft(now, &head, message),
+            NodeMessage::Append { append, entries, configuration, bodies } => {
+                let configuration = configuration.map(wire::configuration::decode).transpose();
+                let Ok(configuration) = configuration else {
+                    return self.counters.bad_packets += 1;
+                };
+                let mut scratch = core::mem::take(&mut self.scratch);
+                scratch.clear();
+                scratch.extend(entries.iter());
+                self.mark_inline(&mut scratch);
+                self.take_inline(now, &scratch, &bodies);
+                let arrived = ParkedAppend {
+                    from: head.sender,
+                    append,
+                    arrived: now,
+                    entries: scratch,
+                    configuration,
+                };
+                self.scratch = self.on_append(now, arrived);
+            }
+            NodeMessage::BodyRequest(list) => {
+                for wanted in list.iter() {
+                    self.give_body(now, head.sender, &wanted);
+                }
+            }
+            NodeMessage::BodyChunk(chunk) => self.on_chunk(now, &chunk),
+            NodeMessage::Forward(forward) => self.on_forward(now, &forward),
+            NodeMessage::Applied { term } => {
+                if self.core.as_ref().is_some_and(|core| core.term() == term) {
+                    self.counters.reports_received += 1;
+                    self.report_of(head.sender, head.applied);
+                }
+            }
+            NodeMessage::Aggregate(_) => self.counters.unexpected_packets += 1,
+            NodeMessage::Question { .. } | NodeMessage::Report(_) => {}
+        }
+    }
+
+    fn count_wire_error(&mut self, error: WireError) {
+        match error {
+            WireError::Mac => self.counters.bad_mac += 1,
+            WireError::Version(version) => {
+                self.counters.other_version += 1;
+                self.other_version = Some(version);
+            }
+            _ => self.counters.bad_packets += 1,
+        }
+    }
+
+    fn on_raft(&mut self, now: Instant, head: &Head, message: Message) {
+        let Some(core) = &mut self.core else { return };
+        let term = match message {
+            Message::Ack { term, .. } => {
+                self.counters.acks_received += 1;
+                Some(term)
+            }
+            Message::Reject { term, .. } => Some(term),
+            _ => None,
+        };
+        core.receive(now, head.sender, message);
+        let reports = term == Some(core.term());
+        self.settle(now, now);
+        if reports {
+            self.report_of(head.sender, head.applied);
+        }
+    }
+
+    /// HC4: how far a member, in the life that the configuration names, applied.
+    fn report_of(&mut self, sender: Member, applied: LogIndex) {
+        let named = self.core.as_ref().is_some_and(|core| core.configuration().names(sender));
+        if named {
+            self.report_applied(sender.id, applied);
+        }
+    }
+
+    /// Handles an append, fresh or parked before; returns its list of entries for further use.
+    fn on_append(
+        &mut self,
+        now: Instant,
+        arrived: ParkedAppend<GroupConfig>,
+    ) -> Vec<Entry<Request>> {
+        let ParkedAppend { from, append, arrived: at, entries, configuration } = arrived;
+        let Some(core) = &self.core else { return entries };
+        if append.term < core.term() {
+            self.feed(now, at, from, Append { count: 0, ..append }, &[], None);
+            return entries;
+        }
+        let beyond = append.previous_index > core.last_index();
+        if beyond && self.parked.covers(append.term, append.previous_index) {
+            // It continues what is parked: no mismatch (HC1a). What is known to match answers for now.
+            let rest = entries.iter().copied();
+            self.parked.park(from, append, at, rest, configuration);
+            self.answer_with_verified(now, at, from, append);
+            self.want_missing(now, from, &entries);
+            return entries;
+        }
+        let present = self.present(append.previous_index, &entries);
+        let cut = Append { count: u16::try_from(present).unwrap_or(u16::MAX), ..append };
+        let whole = present == entries.len();
+        let carried = if whole { configuration.as_ref() } else { None };
+        self.feed(now, at, from, cut, &entries[..present], carried);
+        if !whole {
+            self.park_rest(now, at, from, append, present, &entries, configuration);
+        }
+        entries
+    }
+
+    /// How many of the entries, from the first on, are in the log already or have their body here (HC1a).
+    fn present(&self, previous: LogIndex, entries: &[Entry<Request>]) -> usize {
+        let Some(core) = &self.core else { return 0 };
+        let mut index = previous;
+        let missing = entries.iter().position(|entry| {
+            index = index.next();
+            let here = core.term_at(index) == Some(entry.term) || index <= core.commit();
+            !here && key_of(entry).is_some_and(|key| self.store.find(&key).is_none())
+        });
+        missing.unwrap_or(entries.len())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one append")]
+    fn park_rest(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        from: Member,
+        append: Append,
+        present: usize,
+        entries: &[Entry<Request>],
+        configuration: Option<Configuration<GroupConfig>>,
+    ) {
+        let Some(core) = &self.core else { return };
+        let cut_at = append.previous_index.plus(present as u64);
+        let cut_term = present.checked_sub(1).map_or(append.previous_term, |at| entries[at].term);
+        // A refused append is not parked: its entries may be of another history.
+        let fits = core.term() == append.term && core.last_index() >= cut_at;
+        if !fits || (core.term_at(cut_at) != Some(cut_term) && cut_at > core.commit()) {
+            return;
+        }
+        let rest = &entries[present..];
+        let append = Append {
+            previous_index: cut_at,
+            previous_term: cut_term,
+            count: u16::try_from(rest.len()).unwrap_or(u16::MAX),
+            ..append
+        };
+        self.counters.appends_parked += 1;
+        self.parked.park(from, append, arrived, rest.iter().copied(), configuration);
+        self.want_missing(now, from, rest);
+    }
+
+    fn want_missing(&mut self, now: Instant, from: Member, entries: &[Entry<Request>]) {
+        for entry in entries {
+            let Payload::Command(request) = entry.payload else { continue };
+            let key = BodyKey { id: request.id, hash: request.hash };
+            if self.store.find(&key).is_none() {
+                self.recovery.want(now, key, request.len, from.id, &mut self.pool);
+            }
+        }
+    }
+
+    /// The round, the commit and the epoch of an append that cannot be taken yet, on what is known to match.
+    fn answer_with_verified(&mut self, now: Instant, at: Instant, from: Member, append: Append) {
+        let Some(core) = &self.core else { return };
+        if core.term() != append.term {
+            return;
+        }
+        let verified = core.verified();
+        let Some(term) = core.term_at(verified) else { return };
+        let head = Append { previous_index: verified, previous_term: term, count: 0, ..append };
+        self.feed(now, at, from, head, &[], None);
+    }
+
+    fn feed(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        from: Member,
+        append: Append,
+        entries: &[Entry<Request>],
+        configuration: Option<&Configuration<GroupConfig>>,
+    ) {
+        let Some(core) = &mut self.core else { return };
+        if core.term() < append.term {
+            self.parked.clear();
+        }
+        core.append(now, from, append, entries, configuration);
+        for entry in entries {
+            if let Payload::Command(request) = entry.payload {
+                self.heard.hear(request.stamp_us);
+            }
+        }
+        self.settle(now, arrived);
+    }
+
+    /// A body came: parked appends go on as if they came at this moment (HC1a).
+    pub(super) fn unpark(&mut self, now: Instant) {
+        while let Some(core) = &self.core {
+            let Some(parked) = self.parked.take_ready(core.last_index()) else { return };
+            let previous = parked.append.previous_index;
+            if !parked.entries.is_empty() && self.present(previous, &parked.entries) == 0 {
+                return self.parked.put_back(parked);
+            }
+            let entries = self.on_append(now, parked);
+            self.parked.done(entries);
+        }
+    }
+
+    /// Bodies that travelled with their entries (mode `raft`).
+    fn take_inline(&mut self, now: Instant, entries: &[Entry<Request>], bodies: &Bodies<'_>) {
+        for (entry, body) in entries.iter().zip(bodies.iter()) {
+            let (Some(key), Some(body)) = (key_of(entry), body) else { continue };
+            if self.store.find(&key).is_some() || body_hash(&self.hash_key, body) != key.hash {
+                continue;
+            }
+            if let Some(body) = self.pool.copy(body).or_else(|| {
+                self.store.evict_kept(&mut self.pool);
+                self.pool.copy(body)
+            }) {
+                self.take_body(now, key, body);
+            }
+        }
+    }
+
+    fn mark_inline(&self, entries: &mut [Entry<Request>]) {
+        if self.settings.mode != Mode::Raft {
+            return;
+        }
+        for entry in entries {
+            if let Payload::Command(request) = &mut entry.payload {
+                request.inline = request.len as usize <= super::ordering::INLINE_MAX;
+            }
+        }
+    }
+
+    /// A body from another node: bound by appends only (S3).
+    fn take_body(&mut self, now: Instant, key: BodyKey, body: r2p2::buffer::Body) {
+        let origin = Origin {
+            client: key.id.client,
+            plain: false,
+            kind: EntryKind::Write,
+            above_floor: 0,
+            age_from: now,
+            age_log_us: self.heard.us(),
+        };
+        let _ = self.store.insert(key, origin, body, false, &mut self.pool);
+    }
+
+    fn on_chunk(&mut self, now: Instant, chunk: &Chunk<'_>) {
+        let key = BodyKey { id: chunk.id, hash: chunk.hash };
+        let hash_key = &self.hash_key;
+        let hash = |bytes: &[u8]| body_hash(hash_key, bytes);
+        let (number, bytes) = (chunk.chunk, chunk.bytes);
+        let body = self.recovery.chunk(now, &key, number, bytes, &mut self.pool, hash);
+        if let Some(body) = body {
+            if self.store.find(&key).is_none() {
+                self.take_body(now, key, body);
+            } else {
+                self.pool.give_back(body);
+            }
+            self.unpark(now);
+        }
+    }
+
+    /// Another node misses a body: its chunks, as far as this burst's budget goes (HC6c).
+    fn give_body(&mut self, now: Instant, to: Member, wanted: &Wanted) {
+        let key = BodyKey { id: wanted.id, hash: wanted.hash };
+        let Some(at) = self.store.find(&key) else {
+            return self.counters.bodies_not_here += 1;
+        };
+        let head = self.head(now);
+        let (origin, body) = (self.store.origin(at), self.store.body(at));
+        let mut packet = [0; PACKET_MAX];
+        for chunk in wanted.iter() {
+            if self.chunks_left == 0 {
+                return self.counters.recovery_throttled += 1;
+            }
+            let client = if key.id.session == 0 { key.id.client } else { origin.client };
+            let plain = origin.plain && key.id.session == 0;
+            let chunk = Chunk::of(key.id, client, plain, key.hash, body, chunk);
+            let Some(chunk) = chunk.filter(|chunk| chunk.len == wanted.len) else { return };
+            let len = self.encoder.body_chunk(&mut packet, &head, &chunk);
+            self.outbox.to_nodes(NodeSet::only(to.id), &packet[..len], Seq::ZERO);
+            self.chunks_left -= 1;
+            self.counters.chunks_sent += 1;
+        }
+    }
+
+    /// Sends due requests for missing bodies.
+    pub(super) fn ask_for_bodies(&mut self, now: Instant) {
+        let Some(core) = &self.core else { return };
+        let mut peers = core.configuration().everybody();
+        peers.remove(self.settings.me);
+        let mut packet = [0; PACKET_MAX];
+        for _ in 0..ASKS_PER_BURST {
+            let Some(ask) = self.recovery.poll(now, peers) else { return };
+            let head = self.head(now);
+            let len = self.encoder.body_request(&mut packet, &head, [ask.wanted]);
+            self.outbox.to_nodes(NodeSet::only(ask.to), &packet[..len], Seq::ZERO);
+        }
+    }
+
+    /// Mode `raft`: a follower passes a whole request on, once, to its leader. What waited here too long is not: the way to the
+    /// leader and the wait have to stay within a packet's life, which the plain window allows for (HC8).
+    pub(super) fn forward(
+        &mut self,
+        now: Instant,
+        request: Incoming,
+        key: &BodyKey,
+        asker: AnswerTo,
+    ) {
+        let leader = self.core.as_ref().and_then(|core| core.leader());
+        let late = now.saturating_sub(request.age_from) > self.limits.packet_life / 2;
+        if let Some(leader) = leader.filter(|_| !late) {
+            self.send_forward(now, leader, &request, key);
+        } else if leader.is_none() {
+            self.refuse_asker(&asker, Reason::NoLeader);
+        }
+        self.pool.give_back(request.body);
+    }
+
+    fn send_forward(&mut self, now: Instant, leader: NodeId, request: &Incoming, key: &BodyKey) {
+        self.counters.forwarded += 1;
+        let head = self.head(now);
+        let mut packet = [0; PACKET_MAX];
+        let len = u32::try_from(request.body.len()).unwrap_or(u32::MAX);
+        for chunk in 0..wire::chunks_of(len) {
+            let (client, plain) = (request.client, request.plain);
+            let chunk = Chunk::of(key.id, client, plain, key.hash, &request.body, chunk);
+            let Some(body) = chunk else { return };
+            let forward = wire::Forward {
+                body,
+                policy: request.policy as u8,
+                flags: request.flags.to_wire(),
+                above_floor: request.above_floor,
+            };
+            let len = self.encoder.forward(&mut packet, &head, &forward);
+            self.outbox.to_nodes(NodeSet::only(leader), &packet[..len], Seq::ZERO);
+        }
+    }
+
+    /// The leader in mode `raft`: a request that a follower passed on, whole when its last chunk is here.
+    fn on_forward(&mut self, now: Instant, forward: &wire::Forward<'_>) {
+        if !self.leads() || self.settings.mode != Mode::Raft {
+            return self.counters.unexpected_packets += 1;
+        }
+        if forward.body.chunk == 0 && self.is_overloaded() {
+            return self.counters.refused_overload += 1;
+        }
+        let key = BodyKey { id: forward.body.id, hash: forward.body.hash };
+        let hash_key = &self.hash_key;
+        let hash = |bytes: &[u8]| body_hash(hash_key, bytes);
+        let body = self.forwards.chunk(now, &key, &forward.body, &mut self.pool, hash);
+        let Some(body) = body else { return };
+        let (policy, flags) =
+            (Policy::from_nibble(forward.policy), Flags::from_wire(forward.flags));
+        let (Ok(policy), Ok(flags)) = (policy, flags) else {
+            self.counters.bad_packets += 1;
+            return self.pool.give_back(body);
+        };
+        let request = Incoming {
+            id: key.id,
+            client: forward.body.client,
+            plain: forward.body.plain,
+            policy,
+            flags,
+            above_floor: forward.above_floor,
+            body,
+            age_from: now,
+        };
+        self.on_request(now, request, false);
+    }
+}
+
+/// Requests for bodies sent per turn, at most.
+const ASKS_PER_BURST: usize = 32;
+
+/// The body that an entry names.
+pub(super) fn key_of(entry: &Entry<Request>) -> Option<BodyKey> {
+    match entry.payload {
+        Payload::Command(request) => Some(BodyKey { id: request.id, hash: request.hash }),
+        Payload::NoOp | Payload::Configuration => None,
+    }
+}

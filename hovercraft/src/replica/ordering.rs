@@ -1,0 +1,119 @@
+//! The leader: from unordered requests to entries of the log (HovercRaft, "ordering"; design HC4, HC6, HC7).
+
+use r2p2::Instant;
+use raft_core::entry::Payload;
+use raft_core::ids::{LogIndex, NodeId, NodeSet};
+
+use super::{Core, Mode, Replica, is_leader};
+use crate::entry::{EntryKind, Request};
+use crate::log_time::micros;
+use crate::replier::Work;
+use crate::store::BodyRef;
+
+/// A body up to this length travels inside its append in mode `raft`; a longer one is recovered from the leader.
+pub(crate) const INLINE_MAX: usize = 1_200;
+
+impl Replica {
+    /// Appends what waits, oldest first, as long as somebody has room to answer it (HC4).
+    pub(super) fn order(&mut self, now: Instant) {
+        let Some(core) = &self.core else { return };
+        // HC7a: nothing is ordered before this leader's log has a configuration.
+        if !is_leader(core) || core.configuration().epoch == LogIndex::ZERO {
+            return;
+        }
+        let expiry = self.limits.unordered_expiry;
+        self.store.expire(now, self.heard.us(), expiry, &mut self.pool);
+        let eligible = self.eligible();
+        let mut next = self.store.next_waiting(None);
+        while let Some(at) = next {
+            next = self.store.next_waiting(Some(at));
+            let origin = self.store.origin(at);
+            let is_old = origin.age(now, self.heard.us()) >= expiry;
+            if !self.store.is_orderable(at) || is_old {
+                continue;
+            }
+            if !self.append_entry(now, at, eligible) {
+                return;
+            }
+        }
+    }
+
+    /// False when the log or every replier's queue is full.
+    fn append_entry(&mut self, now: Instant, at: BodyRef, eligible: NodeSet) -> bool {
+        let Some(core) = &mut self.core else { return false };
+        let me = core.me().id;
+        let Some(replier) = self.repliers.choose(eligible, me) else { return false };
+        let (key, origin) = (self.store.key(at), self.store.origin(at));
+        let len = self.store.body(at).len();
+        let last = self.meta.last_stamp();
+        let request = Request {
+            id: key.id,
+            client: origin.client,
+            plain: origin.plain,
+            kind: origin.kind,
+            hash: key.hash,
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+            above_floor: origin.above_floor,
+            stamp_us: last.stamp(now, core.term(), self.limits.plain_window),
+            replier,
+            inline: self.settings.mode == Mode::Raft && len <= INLINE_MAX,
+        };
+        if core.propose(now, request).is_err() {
+            self.counters.log_full += 1;
+            return false;
+        }
+        self.counters.ordered += 1;
+        self.repliers.appended(work_of(&request));
+        self.settle(now, now);
+        true
+    }
+
+    /// Voters of the configuration in force whose answers can count: one incarnation each (HC3a, HC4).
+    fn eligible(&self) -> NodeSet {
+        let Some(core) = &self.core else { return NodeSet::EMPTY };
+        let configuration = core.configuration();
+        let mut set = NodeSet::EMPTY;
+        for member in &configuration.voters {
+            if configuration.incarnation_of(member.id) == Some(*member) {
+                set.insert(member.id);
+            }
+        }
+        set
+    }
+
+    /// A node says how far it applied, in this term of this leader.
+    pub(super) fn report_applied(&mut self, node: NodeId, applied: LogIndex) {
+        let Some(core) = &self.core else { return };
+        if is_leader(core) {
+            let last = core.last_index();
+            self.repliers.report(node, applied, last, |index| work_at(core, index));
+        }
+    }
+
+    /// The stamp that a request would get now; for a follower the latest one heard (HC3c).
+    pub(super) fn log_time_us(&self, now: Instant) -> u64 {
+        match &self.core {
+            Some(core) if is_leader(core) => {
+                let last = self.meta.last_stamp();
+                last.stamp(now, core.term(), self.limits.plain_window)
+            }
+            None if self.settings.mode == Mode::Unreplicated => micros(now),
+            _ => self.heard.us(),
+        }
+    }
+}
+
+/// What the entry at `index` costs its nodes.
+pub(super) fn work_at(core: &Core, index: LogIndex) -> Work {
+    match core.entry(index).map(|entry| entry.payload) {
+        Some(Payload::Command(request)) => work_of(&request),
+        _ => Work::Nothing,
+    }
+}
+
+fn work_of(request: &Request) -> Work {
+    match request.kind {
+        EntryKind::Read => Work::Read(request.replier),
+        EntryKind::Write | EntryKind::Open | EntryKind::Close => Work::Write,
+    }
+}
