@@ -48,7 +48,7 @@ pub enum CallError {
     #[error("refused: {}", reason_text(*.0))]
     Refused(Reason),
     /// No word within the time-out: it may have been executed, or may yet be.
-    #[error("no answer in time: it is not known whether the request was executed")]
+    #[error("no answer in time")]
     Unknown,
     /// It never left this machine: it was not executed, and will not be.
     #[error("not sent: the cluster gave no session, or no room in its window, in time")]
