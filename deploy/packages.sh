@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# Sourced by the scripts beside it: finds what the machine lacks, installs Debian packages when root, else names them.
+
+# Prints that something is missing, and ends the script.
+missing() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# Whether a C program can be compiled and linked (some crates and every Rust program are linked by cc).
+compiles() {
+    local out
+    out=$(mktemp) || return 1
+    echo 'int main(void) { return 0; }' | cc -x c - -o "$out" 2>/dev/null
+    local status=$?
+    rm -f "$out"
+    return "$status"
+}
+
+# install PACKAGE...: installs Debian packages when we may, else says which are missing.
+install() {
+    if [ "$(id -u)" -ne 0 ]; then
+        missing "missing Debian packages: $*; as root: apt-get install $*"
+    fi
+    command -v apt-get >/dev/null || missing "missing: $* (no apt-get here to install them with)"
+    printf 'installing Debian packages: %s\n' "$*" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq >&2 || missing "apt-get update failed; missing Debian packages: $*"
+    apt-get install -y -qq --no-install-recommends "$@" >&2 || missing "cannot install: $*"
+}
+
+# The Rust toolchain: named, not installed, for it belongs to the user.
+need_rust() {
+    if ! command -v cargo >/dev/null && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+        PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+        export PATH
+    fi
+    command -v cargo >/dev/null ||
+        missing "cargo is missing: install Rust (version in rust-toolchain.toml) from https://rustup.rs"
+}
+
+# Everything that building and running on this machine needs.
+need_all() {
+    local packages=()
+    need_rust
+    compiles || packages+=(gcc libc6-dev)
+    # Without root the nodes share the host's loopback interface, and nobody sets up a network.
+    if [ "$(id -u)" -eq 0 ] && ! command -v ip >/dev/null; then
+        packages+=(iproute2)
+    fi
+    if [ "${#packages[@]}" -gt 0 ]; then
+        install "${packages[@]}"
+    fi
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Formats (as a check), lints, documents and tests the whole workspace. Writes nothing but the target folder.
+#
+#   deploy/test.sh
+#
+# Installs what it needs from Debian when root; needs a Rust toolchain and nothing else.
+set -euo pipefail
+
+here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=deploy/packages.sh
+. "$here/packages.sh"
+cd "$here/.."
+
+# step NAME COMMAND...: runs a command, with its name before and its time after.
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" || missing "FAILED: $name"
+    printf -- '-- %s: %d s\n' "$name" "$((SECONDS - start))"
+}
+
+documentation() {
+    RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
+}
+
+tests() {
+    if command -v cargo-nextest >/dev/null; then
+        cargo nextest run --locked --workspace --no-fail-fast
+    else
+        printf 'cargo-nextest is not installed: running the same tests with cargo test\n'
+        cargo test --locked --workspace --lib --bins --tests --no-fail-fast
+    fi
+}
+
+dependencies() {
+    if command -v cargo-deny >/dev/null; then
+        # Advisories need a database from the network, the rest does not.
+        cargo deny --locked check bans licenses sources
+    else
+        printf 'NOT CHECKED: licences and sources of dependencies, for cargo-deny is not installed\n'
+    fi
+}
+
+need_all
+if ! command -v shellcheck >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    install shellcheck
+fi
+
+step 'format' cargo fmt --all -- --check
+step 'tidy' deploy/tidy.sh
+step 'lint' cargo clippy --locked --workspace --all-targets -- -D warnings
+step 'documentation' documentation
+step 'programs' cargo build --locked --release -p hovercraft-node -p lancet-rs -p hovercraft-lab -p kvctl
+step 'tests' tests
+step 'documentation tests' cargo test --locked --workspace --doc
+step 'dependencies' dependencies
+printf '\nall passed in %d s\n' "$SECONDS"
