@@ -16,6 +16,12 @@ use alloc::vec::Vec;
 /// Sizes of buffers, in bytes; a body takes the smallest that holds it.
 const CLASSES: [usize; 8] = [64, 256, 1_536, 8_192, 65_536, 262_144, 1_048_576, 4_194_304];
 
+/// Lent buffers looked at, each time that none is free.
+const LOOKED_AT: usize = 32;
+
+/// The same before a buffer is refused.
+const LOOKED_AT_LAST: usize = 1_024;
+
 /// The longest body that a pool can hold, in bytes.
 pub const BODY_MAX: usize = CLASSES[CLASSES.len() - 1];
 
@@ -34,11 +40,13 @@ pub struct BodyMut {
 }
 
 /// Recycled buffers of one thread, bounded in bytes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Pool {
     free: [Vec<Arc<Vec<u8>>>; CLASSES.len()],
     /// Given back while another clone lived; oldest first.
     lent: VecDeque<Arc<Vec<u8>>>,
+    /// Place among the lent at which to look next.
+    looked_to: usize,
     used: usize,
     budget: usize,
 }
@@ -47,7 +55,13 @@ impl Body {
     /// A body outside any pool, for tests and cold paths.
     #[must_use]
     pub fn copy_from(bytes: &[u8]) -> Self {
-        let block = (!bytes.is_empty()).then(|| Arc::new(bytes.to_vec()));
+        let block = (!bytes.is_empty()).then(|| {
+            let mut block = bytes.to_vec();
+            if CLASSES.contains(&block.len()) {
+                block.push(0); // No pool is to take it for one of its own.
+            }
+            Arc::new(block)
+        });
         Self { block, len: bytes.len() }
     }
 
@@ -110,11 +124,24 @@ impl Clone for BodyMut {
     }
 }
 
+impl Clone for Pool {
+    /// Idle buffers stay with the original (B2); what both have lent is free when all clones are gone.
+    fn clone(&self) -> Self {
+        Self { lent: self.lent.clone(), used: self.used, ..Self::new(self.budget) }
+    }
+}
+
 impl Pool {
     /// A pool that never lends more than `budget` bytes at a time. Buffers are made when first needed.
     #[must_use]
     pub fn new(budget: usize) -> Self {
-        Self { free: core::array::from_fn(|_| Vec::new()), lent: VecDeque::new(), used: 0, budget }
+        Self {
+            free: core::array::from_fn(|_| Vec::new()),
+            lent: VecDeque::new(),
+            looked_to: 0,
+            used: 0,
+            budget,
+        }
     }
 
     /// A buffer of `len` bytes; `None` when the budget is spent or `len` is above [`BODY_MAX`].
@@ -125,7 +152,10 @@ impl Pool {
         }
         let class = CLASSES.iter().position(|&size| len <= size)?;
         if self.free[class].is_empty() {
-            self.reclaim();
+            self.reclaim(LOOKED_AT);
+        }
+        if self.free[class].is_empty() && self.used + self.idle() + CLASSES[class] > self.budget {
+            self.reclaim(LOOKED_AT_LAST);
         }
         if let Some(block) = self.free[class].pop() {
             self.used += CLASSES[class];
@@ -180,16 +210,29 @@ impl Pool {
         self.free.iter().zip(CLASSES).map(|(list, size)| list.len() * size).sum()
     }
 
-    /// Moves buffers whose other clones are gone to the free lists.
-    fn reclaim(&mut self) {
-        for _ in 0..self.lent.len() {
-            let Some(block) = self.lent.pop_front() else { return };
-            if Arc::strong_count(&block) == 1 {
-                self.put(block);
-            } else {
-                self.lent.push_back(block);
+    /// Looks at this many of the oldest lent buffers and at as many others in turn; those whose other clones are gone go
+    /// to the free lists. Most are given back by everybody in the order in which they were lent.
+    fn reclaim(&mut self, looked_at: usize) {
+        self.look(0, looked_at);
+        let from = if self.looked_to < self.lent.len() { self.looked_to } else { 0 };
+        self.looked_to = self.look(from, looked_at);
+    }
+
+    /// Looks at lent buffers from place `at` on; gives the place after the last.
+    fn look(&mut self, mut at: usize, looked_at: usize) -> usize {
+        for _ in 0..looked_at {
+            match self.lent.get(at).map(Arc::strong_count) {
+                None => return at,
+                // What was first takes this place, and all are one place nearer.
+                Some(1) => {
+                    if let Some(block) = self.lent.swap_remove_front(at) {
+                        self.put(block);
+                    }
+                }
+                Some(_) => at += 1,
             }
         }
+        at
     }
 
     /// Frees idle buffers of every class, so that another class may have their room.
@@ -235,6 +278,38 @@ mod tests {
         assert_eq!(pool.used(), 1_536);
         pool.give_back_unfinished(large);
         assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn a_cloned_pool_writes_into_buffers_of_its_own() {
+        let mut pool = Pool::new(1_024);
+        let body = pool.copy(b"one").unwrap();
+        pool.give_back(body);
+        let mut clone = pool.clone();
+        let (ours, theirs) = (pool.copy(b"ours").unwrap(), clone.copy(b"theirs").unwrap());
+        assert_eq!((&*ours, &*theirs), (&b"ours"[..], &b"theirs"[..]));
+    }
+
+    #[test]
+    fn a_body_from_outside_is_not_taken_for_one_of_the_pool() {
+        let mut pool = Pool::new(64);
+        let body = pool.copy(&[1; 64]).unwrap();
+        pool.give_back(Body::copy_from(&[2; 64]));
+        assert_eq!(pool.used(), 64);
+        assert!(pool.take(1).is_none(), "B1");
+        pool.give_back(body);
+        assert!(pool.take(1).is_some());
+    }
+
+    #[test]
+    fn a_buffer_deep_in_what_is_lent_is_found_before_a_refusal() {
+        let mut pool = Pool::new(64 * 100);
+        let bodies: Vec<_> = (0..100).map(|_| pool.copy(b"x").unwrap()).collect();
+        let mut readers: Vec<_> = bodies.to_vec();
+        bodies.into_iter().for_each(|body| pool.give_back(body));
+        readers.swap_remove(99);
+        assert!(pool.take(1).is_some());
+        assert!(pool.take(1).is_none());
     }
 
     #[test]

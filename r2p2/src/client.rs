@@ -332,12 +332,8 @@ impl Client {
     }
 
     fn end_only(&mut self, place: Place, event: impl FnOnce(u64, u64) -> Event) {
-        let form = self.form(place);
+        self.stop_sending(place);
         let open = self.requests.remove(place);
-        if open.is_long(&form) {
-            let to = self.destination(open.policy).0;
-            self.long.forget(&form, to);
-        }
         self.numbers.end(open.number);
         self.pool.give_back(open.body);
         if open.closes {
@@ -352,6 +348,16 @@ impl Client {
             Event::SessionOpened { .. } | Event::SessionLost { .. } | Event::Closed => {}
         }
         self.events.push_back(event);
+    }
+
+    /// Sends no more packets of a long request.
+    fn stop_sending(&mut self, place: Place) {
+        let form = self.form(place);
+        let open = self.requests.get(place);
+        if open.is_long(&form) {
+            let to = self.destination(open.policy).0;
+            self.long.forget(&form, to);
+        }
     }
 
     /// Tells of the session. Whoever takes no events misses some of these, none about requests.

@@ -25,6 +25,12 @@ impl Random {
         self.next().max(1)
     }
 
+    /// At least `hint`, at most half as long again.
+    pub(crate) fn at_least(&mut self, hint: Duration) -> Duration {
+        let parts = u32::try_from(self.next() % 513).unwrap_or(0);
+        hint.saturating_add(hint / 1_024 * parts)
+    }
+
     /// Between three and five quarters of `around`, so that many clients do not act as one.
     pub(crate) fn jitter(&mut self, around: Duration) -> Duration {
         let parts = u32::try_from(self.next() % 513).unwrap_or(0);

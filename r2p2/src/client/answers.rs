@@ -169,8 +169,10 @@ impl Client {
         if refusal.reason == Reason::NoLeader {
             self.try_another(sent_to, sent_at);
         }
+        self.stop_sending(place);
         let pause = self.pause(refusals);
-        let pause = refusal.retry_after().map_or(pause, |hint| self.random.jitter(hint).max(pause));
+        let pause =
+            refusal.retry_after().map_or(pause, |hint| self.random.at_least(hint).max(pause));
         self.requests.wait_until(place, self.now + pause);
     }
 
@@ -182,7 +184,8 @@ impl Client {
             self.try_another(sent_to, sent_at);
         }
         let pause = self.pause(tries);
-        let pause = refusal.retry_after().map_or(pause, |hint| self.random.jitter(hint).max(pause));
+        let pause =
+            refusal.retry_after().map_or(pause, |hint| self.random.at_least(hint).max(pause));
         if let Link::Opening(opening) = &mut self.link {
             opening.due = self.now + pause.min(self.config.give_up_after);
         }
@@ -193,7 +196,8 @@ impl Client {
         let session = self.link.session().unwrap_or(0);
         let reason = Reason::UnknownSession;
         self.end_only(refused, |tag, number| Event::Refused { tag, number, reason });
-        while let Some(place) = self.requests.any() {
+        let mut list = 0;
+        while let Some(place) = self.requests.any(&mut list) {
             let sent = self.requests.get(place).tries > 0;
             self.end_only(place, |tag, number| match sent {
                 true => Event::Unknown { tag, number },

@@ -21,7 +21,12 @@ const DUE: usize = 2;
 const WHEEL: usize = 3;
 
 /// Buckets of the wheel; one whose time is more than a turn away is passed over until then.
-const BUCKETS: u64 = 512;
+const BUCKETS: usize = 512;
+
+const LISTS: usize = WHEEL + BUCKETS;
+
+/// Milliseconds of a turn.
+const TURN: u64 = BUCKETS as u64;
 
 /// A request's number, for plain ones its id.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -102,8 +107,7 @@ impl Open {
 
 impl Requests {
     pub(super) fn new(capacity: usize, seed: u64, now: Instant) -> Self {
-        let lists = WHEEL + usize::try_from(BUCKETS).unwrap_or(0);
-        Self { table: Table::new(capacity, lists, seed), turned_to: ticks(now) }
+        Self { table: Table::new(capacity, LISTS, seed), turned_to: ticks(now) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -131,10 +135,15 @@ impl Requests {
         self.table.remove(place).1
     }
 
-    /// Any request; for taking all of them out.
-    pub(super) fn any(&self) -> Option<Place> {
-        let lists = WHEEL + usize::try_from(BUCKETS).unwrap_or(0);
-        (self.len() > 0).then(|| (0..lists).find_map(|list| self.table.first(list))).flatten()
+    /// Any request, for taking all of them out; `list` is 0 at first.
+    pub(super) fn any(&self, list: &mut usize) -> Option<Place> {
+        while *list < LISTS {
+            if let Some(place) = self.table.first(*list) {
+                return Some(place);
+            }
+            *list += 1;
+        }
+        None
     }
 
     /// The next to send: again, or if `fresh` allows that one, for the first time.
@@ -166,7 +175,7 @@ impl Requests {
     /// A request that has come due; it is to be removed, repeated or to wait again before the next call.
     pub(super) fn poll_due(&mut self, now: Instant) -> Option<Place> {
         let now_tick = ticks(now);
-        let turns = now_tick.saturating_sub(self.turned_to).min(BUCKETS);
+        let turns = now_tick.saturating_sub(self.turned_to).min(TURN);
         for tick in now_tick - turns + 1..=now_tick {
             let mut at = self.table.first(bucket(tick));
             while let Some(place) = at {
@@ -186,7 +195,7 @@ impl Requests {
             return None;
         }
         let fresh = self.table.first(FRESH).map(|place| self.get(place).give_up_at);
-        let wheel = (self.turned_to + 1..=self.turned_to + BUCKETS)
+        let wheel = (self.turned_to + 1..=self.turned_to + TURN)
             .find(|&tick| self.table.first(bucket(tick)).is_some())
             .map(Duration::from_millis);
         fresh.into_iter().chain(wheel).min()
@@ -198,5 +207,5 @@ fn ticks(at: Instant) -> u64 {
 }
 
 fn bucket(tick: u64) -> usize {
-    WHEEL + usize::try_from(tick % BUCKETS).unwrap_or(0)
+    WHEEL + usize::try_from(tick % TURN).unwrap_or(0)
 }

@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) sessions: BTreeSet<u64>,
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) packets: u64,
+    /// Every packet sent.
+    pub(crate) trace: Vec<Vec<u8>>,
     flying: BTreeMap<(Instant, u64), (bool, Vec<u8>)>,
     random: u64,
 }
@@ -61,6 +63,7 @@ impl World {
             sessions: BTreeSet::new(),
             events: Vec::new(),
             packets: 0,
+            trace: Vec::new(),
             flying: BTreeMap::new(),
             random: seed | 1,
         }
@@ -147,6 +150,7 @@ impl World {
 
     fn transmit(&mut self, to_server: bool, datagram: &[u8]) {
         assert!(datagram.len() <= 1_472, "{} bytes do not fit a frame", datagram.len());
+        self.trace.push(datagram.to_vec());
         let lost = self.one_in_thousand(self.weather.loss);
         let copies = if self.one_in_thousand(self.weather.duplication) { 2 } else { 1 };
         for _ in 0..if lost { 0 } else { copies } {
