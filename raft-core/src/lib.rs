@@ -39,6 +39,7 @@ mod quorum;
 pub mod raft;
 mod replicate;
 mod rounds;
+mod view;
 
 pub use config::{Config, ConfigError, Settings};
 pub use counters::Counters;
