@@ -1,0 +1,95 @@
+//! Is there any order of the operations that explains replies and times? (Wing and Gong 1993, Lowe 2017)
+//!
+//! Linearizability is local: a history is linearizable if its part on each key is (Herlihy and Wing 1990, theorem 1). So
+//! the search runs key by key, over get, put, delete, compare-and-swap, append and increment. Scans touch many keys; they
+//! are counted, and left to the exact check. Indexes are not looked at.
+
+mod model;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use kv::{Failure, Request, Response};
+
+use crate::history::{Operation, OperationKind, OperationOutcome};
+use crate::verdict::{Findings, Truth, ViolationKind};
+use model::Model;
+use search::{Found, Search};
+
+/// What the search came to.
+pub(crate) struct BlackBox {
+    pub(crate) truth: Truth,
+    /// Why it is undecided.
+    pub(crate) reasons: Vec<String>,
+}
+
+/// Searches all keys of a key-value history, in at most `steps` steps.
+pub(crate) fn check(
+    history: &[Operation],
+    mut steps: u64,
+    findings: &mut Findings<'_>,
+) -> BlackBox {
+    let mut keys: BTreeMap<&[u8], Model> = BTreeMap::new();
+    let (mut scans, mut unreadable) = (0_u64, 0_u64);
+    for (at, operation) in history.iter().enumerate().filter(|(_, operation)| counts(operation)) {
+        let reply = operation.is_answered().then(|| Response::parse(&operation.reply)).transpose();
+        match (Request::parse(&operation.request), reply) {
+            (Ok(Request::Scan { .. }), _) => scans += 1,
+            (Ok(request), Ok(reply)) if !without_effect(reply.as_ref()) => {
+                keys.entry(request.key()).or_default().add(at, operation, &request, reply);
+            }
+            (_, Ok(reply)) if without_effect(reply.as_ref()) => {}
+            (Err(_), Ok(None)) => {}
+            _ => unreadable += 1,
+        }
+    }
+    let (mut given_up, mut broken) = (0_u64, 0_u64);
+    for (key, model) in keys {
+        let mut search = Search::new(model, steps);
+        match search.run() {
+            Found::Order => {}
+            Found::GaveUp => given_up += 1,
+            Found::NoOrder { operations, value } => {
+                broken += 1;
+                let value = value.map_or("no value".to_owned(), |v| v.escape_ascii().to_string());
+                findings.violation(ViolationKind::NotLinearizable, &operations, || {
+                    format!("key \"{}\": none of these can be next at {value}", key.escape_ascii())
+                });
+            }
+        }
+        steps = search.steps_left();
+    }
+    let mut reasons = Vec::new();
+    for (count, what) in [
+        (given_up, "keys were given up by the black-box search"),
+        (scans, "scans are not looked at by the black-box search"),
+        (unreadable, "operations are none of the key-value store"),
+    ] {
+        if count > 0 {
+            reasons.push(format!("{count} {what}"));
+        }
+    }
+    let truth = match (broken, reasons.is_empty()) {
+        (0, true) => Truth::True,
+        (0, false) => Truth::Undecided,
+        _ => Truth::False,
+    };
+    BlackBox { truth, reasons }
+}
+
+/// Refused operations have no effect, and reads without an answer tell nothing.
+fn counts(operation: &Operation) -> bool {
+    match operation.outcome {
+        OperationOutcome::Answered => true,
+        OperationOutcome::Refused => false,
+        OperationOutcome::Unknown => operation.kind == OperationKind::Write,
+    }
+}
+
+/// Failures that depend on more than the key's value, and change nothing.
+fn without_effect(reply: Option<&Response<'_>>) -> bool {
+    let Some(Response::Failed(failure)) = reply else { return false };
+    !matches!(failure, Failure::NotANumber | Failure::Overflow)
+}

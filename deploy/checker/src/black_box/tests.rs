@@ -1,0 +1,117 @@
+//! The search against one that tries every order, on small histories.
+
+use kv::{Kv, Request};
+use r2p2::service::{Context, Reply, Service};
+
+use super::check;
+use crate::check::KnownService;
+use crate::describe;
+use crate::history::{Operation, OperationKind, OperationOutcome};
+use crate::verdict::{Findings, Truth, ViolationKind};
+
+fn next(random: &mut u64) -> u64 {
+    *random =
+        random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *random >> 33
+}
+
+fn truth(history: &[Operation], steps: u64) -> Truth {
+    let mut findings = Findings::new(history, describe::texts(KnownService::Kv));
+    let truth = check(history, steps, &mut findings).truth;
+    let found = findings.count(ViolationKind::NotLinearizable) > 0;
+    assert_eq!(found, truth == Truth::False);
+    truth
+}
+
+fn execute(kv: &mut Kv, operation: &Operation) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut reply = Reply::new(&mut bytes, 1 << 20);
+    kv.execute(&Context::default(), &operation.request, &mut reply);
+    bytes
+}
+
+/// Whether any order of the operations not yet `done` fits. Every operation outside `done` begins after all of it.
+fn any_order(history: &[Operation], done: u32, kv: &Kv) -> bool {
+    let open = || (0..history.len()).filter(|at| done & (1 << at) == 0);
+    let answered = |at: &usize| history[*at].outcome == OperationOutcome::Answered;
+    if !open().any(|at| answered(&at)) {
+        return true;
+    }
+    let end = |at: usize| history[at].completed_us.unwrap_or(u64::MAX);
+    let first_end = open().map(end).min().unwrap_or(u64::MAX);
+    open().filter(|at| history[*at].invoked_us <= first_end).any(|at| {
+        let mut kv = kv.clone();
+        let reply = execute(&mut kv, &history[at]);
+        (!answered(&at) || reply == history[at].reply) && any_order(history, done | 1 << at, &kv)
+    })
+}
+
+fn draw_request(random: &mut u64) -> Vec<u8> {
+    let values = [&b"1"[..], b"2", b"x"];
+    let value = values[usize::try_from(next(random) % 3).unwrap()];
+    let other = values[usize::try_from(next(random) % 3).unwrap()];
+    let key = b"k";
+    let request = match next(random) % 9 {
+        0..3 => Request::Get { key },
+        3 | 4 => Request::Put { key, value },
+        5 => Request::Delete { key },
+        6 => {
+            let expected = next(random).is_multiple_of(2).then_some(other);
+            Request::CompareAndSwap { key, expected, value }
+        }
+        7 => Request::Append { key, suffix: value },
+        _ => Request::Increment { key, by: 1 },
+    };
+    let mut bytes = Vec::new();
+    request.encode(&mut bytes).unwrap();
+    bytes
+}
+
+/// Up to seven operations on one key; their replies come from executing them in another random order, so that about half
+/// of the histories are linearizable.
+fn draw_history(random: &mut u64) -> Vec<Operation> {
+    let count = 1 + next(random) % 7;
+    let drawn = (0..count).map(|number| {
+        let invoked_us = next(random) % 12;
+        let answered = !next(random).is_multiple_of(6);
+        Operation {
+            client: 0,
+            session: 1,
+            number,
+            address: None,
+            kind: OperationKind::Write,
+            invoked_us,
+            completed_us: answered.then_some(invoked_us + next(random) % 12),
+            outcome: if answered { OperationOutcome::Answered } else { OperationOutcome::Unknown },
+            index: 0,
+            request: draw_request(random),
+            reply: Vec::new(),
+        }
+    });
+    let mut history: Vec<_> = drawn.collect();
+    let mut order: Vec<usize> = (0..history.len()).collect();
+    order.sort_by_key(|&at| (history[at].invoked_us + next(random) % 12, at));
+    let mut kv = Kv::default();
+    for at in order {
+        let answered = history[at].outcome == OperationOutcome::Answered;
+        if answered || next(random).is_multiple_of(2) {
+            let reply = execute(&mut kv, &history[at]);
+            history[at].reply = if answered { reply } else { Vec::new() };
+        }
+    }
+    history
+}
+
+#[test]
+fn the_search_agrees_with_trying_every_order() {
+    let mut random = 1;
+    let mut linearizable = 0;
+    for turn in 0..20_000 {
+        let history = draw_history(&mut random);
+        let wanted = any_order(&history, 0, &Kv::default());
+        linearizable += u32::from(wanted);
+        let wanted = if wanted { Truth::True } else { Truth::False };
+        assert_eq!(truth(&history, u64::MAX), wanted, "turn {turn}: {history:#?}");
+    }
+    assert!((4_000..19_000).contains(&linearizable), "{linearizable}");
+}
