@@ -45,6 +45,8 @@ mod client;
 mod error;
 mod local;
 mod options;
+#[cfg(feature = "test-server")]
+pub mod test_server;
 
 pub use client::{Answer, Client, Completion, Kind};
 pub use error::{CallError, ConnectError, SubmitError, reason_text};
