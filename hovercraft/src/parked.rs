@@ -57,9 +57,7 @@ impl<C: Clone> Parked<C> {
         entries: impl Iterator<Item = Entry<Request>>,
         configuration: Option<Configuration<C>>,
     ) {
-        if self.term().is_some_and(|term| append.term > term) {
-            self.clear();
-        }
+        self.enter(append.term);
         let same = |parked: &ParkedAppend<C>| {
             parked.append.previous_index == append.previous_index
                 && parked.append.count >= append.count
@@ -76,14 +74,20 @@ impl<C: Clone> Parked<C> {
         self.appends.push(ParkedAppend { from, append, arrived, entries: kept, configuration });
     }
 
-    /// Whether an append of `term` after `previous` continues a parked one.
-    #[must_use]
-    pub(crate) fn covers(&self, term: Term, previous: LogIndex) -> bool {
-        self.appends.iter().any(|parked| {
-            parked.append.term == term
-                && parked.append.previous_index <= previous
-                && previous <= parked.append.last_index()
-        })
+    /// Whether an append of `term` after `previous` continues what is parked behind `last`, the end of the log, without a gap:
+    /// a gap is a lost append, and the leader has to hear of it.
+    pub(crate) fn covers(&self, term: Term, last: LogIndex, previous: LogIndex) -> bool {
+        let mut reach = last;
+        loop {
+            let further = self.appends.iter().filter(|parked| {
+                parked.append.term == term && parked.append.previous_index <= reach
+            });
+            let end = further.map(|parked| parked.append.last_index()).max().unwrap_or(reach);
+            if end <= reach {
+                return !self.appends.is_empty() && previous <= reach;
+            }
+            reach = end;
+        }
     }
 
     /// Takes out the first append that follows directly on `last` or earlier; its list of entries comes back by [`Self::done`].
@@ -109,6 +113,19 @@ impl<C: Clone> Parked<C> {
         while let Some(parked) = self.appends.pop() {
             self.done(parked.entries);
         }
+    }
+
+    /// Forgets appends of terms before `term` (P2).
+    pub(crate) fn enter(&mut self, term: Term) {
+        if self.term().is_some_and(|parked| parked < term) {
+            self.clear();
+        }
+    }
+
+    /// Whether none is parked.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.appends.is_empty()
     }
 
     /// Appends parked.

@@ -115,6 +115,13 @@ impl Recovery {
         }
     }
 
+    /// Nothing is missed any more: no append waits for a body.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        for want in self.wants.drain(..) {
+            want.assembly.abandon(pool);
+        }
+    }
+
     /// A chunk came; the body when it was the last one and `hash` agrees.
     pub(crate) fn chunk(
         &mut self,

@@ -239,7 +239,6 @@ impl Store {
             slot.origin = origin;
         } else if again && slot.pins == 0 && !slot.waiting && self.has_room(0) {
             self.slots[at.0 as usize].origin = origin;
-            self.slots[at.0 as usize].kept_at = LogIndex::ZERO;
             self.enqueue(at.0);
         }
         self.slots[at.0 as usize].waiting
@@ -307,16 +306,19 @@ impl Store {
                 return;
             }
             self.counters.unordered_expired += 1;
-            self.unlink(at);
-            self.let_go(at, pool);
+            self.drop_waiting(BodyRef(at), pool);
         }
     }
 
-    /// Drops one waiting body.
-    pub fn drop_waiting(&mut self, at: BodyRef, pool: &mut Pool) {
-        assert!(self.slots[at.0 as usize].waiting, "only a waiting body can be dropped");
+    /// It waits no more; a body that an applied entry named is kept on, for laggards (HC1d).
+    fn drop_waiting(&mut self, at: BodyRef, pool: &mut Pool) {
         self.unlink(at.0);
-        self.let_go(at.0, pool);
+        let applied_at = self.slots[at.0 as usize].kept_at;
+        if applied_at == LogIndex::ZERO {
+            self.let_go(at.0, pool);
+        } else {
+            self.kept.push_back((applied_at, at.0));
+        }
     }
 
     /// The waiting body that came first, or the one after `after`.

@@ -88,6 +88,8 @@ pub struct Replica {
     forwards: Forwards,
     recovery: Recovery,
     parked: Parked<GroupConfig>,
+    /// When parked appends are next looked after.
+    parked_check: Instant,
     table: Table,
     repliers: Repliers,
     meta: LogMeta,
@@ -138,6 +140,7 @@ impl Replica {
             forwards: Forwards::new(settings.reassembly_max),
             recovery: Recovery::new(settings.wants_max),
             parked: Parked::new(settings.parked_max, crate::wire::ENTRIES_MAX),
+            parked_check: now,
             table: Table::new(&limits, settings.seed),
             repliers: Repliers::new(settings.replier_policy(), settings.bound, settings.seed),
             meta: LogMeta::new(settings.log_entries as usize),
@@ -199,6 +202,7 @@ impl Replica {
             }
             self.settle(now, now);
         }
+        self.look_after_parked(now);
         self.ask_for_bodies(now);
         self.ask_clients(now);
         self.reassembly.expire(now, &mut self.pool);
@@ -220,6 +224,8 @@ impl Replica {
             core,
             self.birth_deadline(),
             self.recovery.deadline(),
+            (!self.parked.is_empty()).then_some(self.parked_check),
+            self.reassembly.ask_deadline(),
             self.reassembly.deadline(),
             self.store.expires_at(self.limits.unordered_expiry),
         ];
@@ -269,7 +275,10 @@ impl Replica {
                     CoreOutput::Persist { seq, .. } => durable = durable.max(seq),
                     CoreOutput::Truncated { from } => self.on_truncated(from),
                     CoreOutput::BecameLeader { .. } => self.on_leading(),
-                    CoreOutput::BecameFollower { .. } => self.repliers.reset(),
+                    CoreOutput::BecameFollower { term, .. } => {
+                        self.repliers.reset();
+                        self.parked.enter(term);
+                    }
                     CoreOutput::Committed(_) => {}
                     CoreOutput::Send { to, message, needs } => {
                         let mut packet = [0; PACKET_MAX];

@@ -125,7 +125,8 @@ impl Replica {
             return entries;
         }
         let beyond = append.previous_index > core.last_index();
-        if beyond && self.parked.covers(append.term, append.previous_index) {
+        let last = core.last_index();
+        if beyond && self.parked.covers(append.term, last, append.previous_index) {
             // It continues what is parked: no mismatch (HC1a). What is known to match answers for now.
             let rest = entries.iter().copied();
             self.parked.park(from, append, at, rest, configuration);
@@ -219,9 +220,7 @@ impl Replica {
         configuration: Option<&Configuration<GroupConfig>>,
     ) {
         let Some(core) = &mut self.core else { return };
-        if core.term() < append.term {
-            self.parked.clear();
-        }
+        self.parked.enter(append.term);
         core.append(now, from, append, entries, configuration);
         for entry in entries {
             if let Payload::Command(request) = entry.payload {
@@ -237,10 +236,22 @@ impl Replica {
             let Some(parked) = self.parked.take_ready(core.last_index()) else { return };
             let previous = parked.append.previous_index;
             if !parked.entries.is_empty() && self.present(previous, &parked.entries) == 0 {
+                // What was here when it was parked may have expired since.
+                self.want_missing(now, parked.from, &parked.entries);
                 return self.parked.put_back(parked);
             }
             let entries = self.on_append(now, parked);
             self.parked.done(entries);
+        }
+    }
+
+    /// Tries parked appends again, now and then: a body that they had may have expired. Without any, no body is missed.
+    pub(super) fn look_after_parked(&mut self, now: Instant) {
+        if self.parked.is_empty() {
+            self.recovery.clear(&mut self.pool);
+        } else if now >= self.parked_check {
+            self.parked_check = now + LOOK_AFTER_PARKED;
+            self.unpark(now);
         }
     }
 
@@ -409,6 +420,9 @@ impl Replica {
         self.on_request(now, request, false);
     }
 }
+
+/// How often parked appends are tried again.
+const LOOK_AFTER_PARKED: Instant = Instant::from_millis(10);
 
 /// Requests for bodies sent per turn, at most.
 const ASKS_PER_BURST: usize = 32;

@@ -277,7 +277,6 @@ impl Cluster {
 }
 
 impl Node {
-    #[expect(clippy::too_many_arguments, reason = "a test's constructor")]
     fn new(
         id: u8,
         endpoint: EndpointId,

@@ -1,8 +1,10 @@
 //! Whole clusters in one process, under a seed (design, section 8).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod campaign;
 mod client;
 mod cluster;
+mod history;
 mod random;
 
 use core::time::Duration;
@@ -56,5 +58,26 @@ fn requests_are_answered_in_every_mode() {
             eprintln!("{:?}", cluster.status(node));
         }
         assert!(answered > 100, "{mode:?}: {answered} answers in a second");
+    }
+}
+
+/// Ordinary runs take 500 seeds; `SIM_SEED=n` replays one, `SIM_RUNS=n` takes more.
+#[test]
+fn nothing_breaks_under_weather_and_faults() {
+    let pinned = std::env::var("SIM_SEED").ok().map(|seed| seed.parse().unwrap());
+    let runs = std::env::var("SIM_RUNS").map_or(500, |runs| runs.parse().unwrap());
+    let mut operations = 0;
+    for seed in pinned.map_or(0..runs, |seed: u64| seed..seed + 1) {
+        println!("replay with SIM_SEED={seed}");
+        operations += campaign::run(seed).1;
+    }
+    println!("{operations} operations");
+}
+
+/// The same seed must give the same run, or no failure could be replayed.
+#[test]
+fn a_seed_decides_everything() {
+    for seed in 1_000..1_005 {
+        assert_eq!(campaign::run(seed), campaign::run(seed), "seed {seed}");
     }
 }
