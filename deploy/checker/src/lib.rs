@@ -30,6 +30,7 @@ pub mod history;
 pub mod lines;
 mod placing;
 mod replay;
+mod report;
 pub mod state;
 mod verdict;
 
