@@ -11,8 +11,8 @@
 //!   the one held restarts the message.
 //! - M2. A plain message begins with its first packet and dies `plain_ttl` after it; one with the extension begins with
 //!   any packet and dies `extended_ttl` after the last one that was new, or after the last ask.
-//! - M3. Messages and bytes held are bounded. When full, what has stood still for `plain_ttl` makes room; else the new
-//!   packet is dropped.
+//! - M3. Messages and bytes held are bounded. When full, what had neither a new packet nor an ask for `plain_ttl` makes
+//!   room; else the new packet is dropped.
 //! - M4. The sender is asked for packets at most every `ask_after`, at most `ask_tries` times between two new packets,
 //!   and, of a request, only when its first packet is held (HC10).
 

@@ -1,6 +1,7 @@
 //! What comes back: answers, refusals, and ACKs.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use crate::Instant;
 use crate::ack::{ACK_PAYLOAD, Wanted};
@@ -170,9 +171,7 @@ impl Client {
             self.try_another(sent_to, sent_at);
         }
         self.stop_sending(place);
-        let pause = self.pause(refusals);
-        let pause =
-            refusal.retry_after().map_or(pause, |hint| self.random.at_least(hint).max(pause));
+        let pause = self.pause_after(refusal, refusals);
         self.requests.wait_until(place, self.now + pause);
     }
 
@@ -183,12 +182,18 @@ impl Client {
         if refusal.reason == Reason::NoLeader {
             self.try_another(sent_to, sent_at);
         }
-        let pause = self.pause(tries);
-        let pause =
-            refusal.retry_after().map_or(pause, |hint| self.random.at_least(hint).max(pause));
+        let pause = self.pause_after(refusal, tries);
         if let Link::Opening(opening) = &mut self.link {
             opening.due = self.now + pause.min(self.config.give_up_after);
         }
+    }
+
+    /// Time to the next try after this many refusals: what the refusal says and more each time, or as after silence.
+    fn pause_after(&mut self, refusal: Refusal, refusals: u32) -> Duration {
+        let Some(hint) = refusal.retry_after() else { return self.pause(refusals) };
+        let doubled = 1u32.checked_shl(refusals.saturating_sub(1)).unwrap_or(u32::MAX);
+        let longer = hint.saturating_mul(doubled).min(self.config.retry_max);
+        self.random.at_least(longer.max(hint))
     }
 
     /// What was sent and has no answer has an unknown outcome: it is never sent under another session.

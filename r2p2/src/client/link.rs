@@ -50,7 +50,7 @@ impl Opening {
     }
 
     pub(super) fn form(&self) -> Form {
-        let flags = Flags { opens: true, repeats: self.tries > 0, ..Flags::NONE };
+        let flags = Flags { opens: true, repeats: self.first_sent.is_some(), ..Flags::NONE };
         let policy = Policy::Replicated;
         Form::Request { session: 0, number: self.nonce, above_floor: 0, policy, flags }
     }
