@@ -183,7 +183,7 @@ impl Conversation {
     }
 
     fn client(&mut self) -> &mut Client {
-        self.client.as_mut().expect("the script begins with `client`")
+        self.client.as_mut().unwrap()
     }
 }
 

@@ -126,7 +126,7 @@ impl Conversation {
     }
 
     fn asked(&self) -> (std::net::SocketAddr, AnswerForm) {
-        let request = self.request.as_ref().expect("a request is whole");
+        let request = self.request.as_ref().unwrap();
         (request.client.socket(), AnswerForm::new(&request.id, request.plain))
     }
 
@@ -154,6 +154,6 @@ impl Conversation {
     }
 
     fn server(&mut self) -> &mut Server {
-        self.server.as_mut().expect("the script begins with `server`")
+        self.server.as_mut().unwrap()
     }
 }
