@@ -32,9 +32,13 @@ use crate::wire::{GroupConfig, Head, Report, configuration};
 
 mod lives;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 pub use lives::LifeList;
+
+use lives::Learned;
 
 /// What a node knows of itself and its file when it starts without memory.
 #[derive(Clone, Debug)]
@@ -263,13 +267,14 @@ impl Birth {
     }
 
     fn on_life(&mut self, asked_at: Instant, life: Member, report: &Report<'_>) {
-        if self.list.knows_later(life) {
-            self.older_lives += 1;
-            return;
-        }
-        if self.list.learn(life) {
+        match self.list.learn(life) {
+            Learned::Earlier => {
+                self.older_lives += 1;
+                return;
+            }
             // Another list: nobody has reported this one yet.
-            self.agreed = [None; NodeId::MAX_NODES as usize];
+            Learned::Later => self.agreed = [None; NodeId::MAX_NODES as usize],
+            Learned::Known => {}
         }
         if let Some(place) = self.list.place(life.id) {
             let same = report.lives.iter().eq(self.list.iter());

@@ -11,6 +11,17 @@ pub struct LifeList {
     len: usize,
 }
 
+/// How a life compares with the one in the list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Learned {
+    /// It is later: the list is another one now.
+    Later,
+    /// It is the one.
+    Known,
+    /// It is earlier, or of nobody in the list.
+    Earlier,
+}
+
 impl LifeList {
     /// `members`, no life known.
     #[must_use]
@@ -38,21 +49,17 @@ impl LifeList {
         self.iter().position(|member| member.id == id)
     }
 
-    /// Takes a life in that is later than the one known (B2); true when the list is another one now.
-    pub(super) fn learn(&mut self, life: Member) -> bool {
+    /// Takes in a life later than the one known (B2).
+    pub(super) fn learn(&mut self, life: Member) -> Learned {
         let known = self.members[..self.len].iter_mut().find(|member| member.id == life.id);
         match known {
             Some(known) if known.incarnation < life.incarnation => {
                 *known = life;
-                true
+                Learned::Later
             }
-            _ => false,
+            Some(known) if *known == life => Learned::Known,
+            _ => Learned::Earlier,
         }
-    }
-
-    /// Whether the list has a later life of this node.
-    pub(super) fn knows_later(&self, life: Member) -> bool {
-        self.iter().any(|member| member.id == life.id && member.incarnation > life.incarnation)
     }
 
     /// The members.

@@ -60,6 +60,8 @@ use thiserror::Error;
 
 use crate::entry::ENTRY_LEN;
 
+#[cfg(test)]
+mod any_bytes;
 pub mod body;
 pub mod configuration;
 mod encode;

@@ -204,3 +204,244 @@ fn an_append_with_entries_and_a_body() {
     let len = writer.finish();
     assert_eq!(packet[..len], bytes);
 }
+
+/// Fields of a message that uses none of the head's own.
+fn no_fields() -> String {
+    ZERO.repeat(7)
+}
+
+const NAME: &str = "0000000000000000 000000000000002a 00000000000000000000ffff0a4d0004 2328";
+
+#[test]
+fn a_heartbeat_and_news_of_a_commit() {
+    let empty = |append| NodeMessage::Append {
+        append,
+        entries: Entries::default(),
+        configuration: None,
+        bodies: Bodies::default(),
+    };
+    let bytes = packet("cc0851c0 00000001 01 03 00 02 0000 0001", APPEND_FIELDS, "");
+    check(&bytes, empty(append(0)));
+    let bytes = packet("cc0851c0 00000001 01 03 00 02 0000 0000", APPEND_FIELDS, "");
+    check(&bytes, empty(Append { answer: false, ..append(0) }));
+    let mut packet = [0; PACKET_MAX];
+    let news = Message::Append(Append { answer: false, ..append(0) });
+    let len = Encoder::new(None).raft(&mut packet, &head(), &news);
+    assert_eq!(packet[..len], bytes);
+}
+
+#[test]
+fn an_append_with_a_configuration() {
+    let entry = format!(
+        "0000000000000007 {} {ZERO}{ZERO} 0000 10 00000000000000000000000000",
+        ZERO.repeat(3)
+    );
+    let tail = format!("{entry} 0003 aabbcc");
+    let bytes = packet("cc0851c0 00000001 01 03 00 02 0001 0011", APPEND_FIELDS, &tail);
+    let (_, message) = parse(&bytes, None).unwrap();
+    let NodeMessage::Append { entries, configuration, bodies, .. } = message else { panic!() };
+    assert!(entries.iter().eq([Entry { term: term(7), payload: Payload::Configuration }]));
+    assert_eq!(configuration, Some(&[0xAA, 0xBB, 0xCC][..]));
+    assert!(bodies.is_empty());
+    check(&bytes, message);
+}
+
+#[test]
+fn an_aggregate() {
+    let fields = format!(
+        "0000000000000003 0000000000000007 0000000000000005 {ZERO} 000000000000000b 000000000000000f {ZERO}"
+    );
+    let tail = "0000000000000001 0000000000000002 0000000000000003";
+    let mut bytes = packet("cc0871c0 00000001 01 07 00 00 0003 0000", &fields, tail);
+    bytes[88..96].fill(0); // An aggregator is no member.
+    let mut buffer = [0; 128];
+    let said = Aggregate {
+        epoch: index(3),
+        term: term(7),
+        first_of_term: index(11),
+        index: index(15),
+        voters: 0b101,
+        applied: AppliedList::write(&mut buffer, [1, 2, 3].map(index)),
+    };
+    let nobody = Head { sender: Member::default(), ..head() };
+    assert_eq!(parse(&bytes, None), Ok((nobody, NodeMessage::Aggregate(said))));
+    let mut packet = [0; PACKET_MAX];
+    let len = Encoder::new(None).aggregate(&mut packet, &nobody, &said);
+    assert_eq!(packet[..len], bytes);
+    let voter = |id| Member { id: node(id), incarnation: Incarnation::from_wire(1) };
+    let set = said.set_among(&[voter(4), voter(7), voter(9)]).unwrap();
+    assert!(set.iter().eq([node(4), node(9)]), "the n-th voter, not node n");
+    assert_eq!(said.set_among(&[voter(4), voter(7)]), None);
+}
+
+#[test]
+fn a_request_for_bodies() {
+    let session = format!("2122232425262728 000000000000002b {ZERO}{ZERO} 0000");
+    let tail = format!(
+        "{NAME} 0000 00000003 1112131415161718 0000000000000001
+         {session} 0002 00010000 3132333435363738 8000000000000000"
+    );
+    let bytes = packet("cc0851c0 00000001 01 08 00 02 0002 0000", &no_fields(), &tail);
+    // 65,536 bytes are 52 chunks: number 2 + 63 is beyond the end.
+    assert_eq!(parse(&bytes, None), Err(WireError::Field(Field::Chunk)));
+    let bytes = [&bytes[..bytes.len() - 8], &hex("0002000000000001")].concat();
+    let [read, write] = requests();
+    let first = Wanted { id: read.id, hash: read.hash, len: 3, first: 0, chunks: 1 };
+    let chunks = 1 << 49 | 1;
+    let second = Wanted { id: write.id, hash: write.hash, len: 65_536, first: 2, chunks };
+    let (_, message) = parse(&bytes, None).unwrap();
+    let NodeMessage::BodyRequest(list) = message else { panic!("{message:?}") };
+    assert!(list.iter().eq([first, second]));
+    assert!(second.iter().eq([2, 51]));
+    check(&bytes, message);
+}
+
+#[test]
+fn chunks_of_bodies() {
+    let [read, write] = requests();
+    let tail = format!("{NAME} 0000 00000003 1112131415161718 616263");
+    let bytes = packet("cc0861c0 00000001 01 09 00 02 0000 0040", &no_fields(), &tail);
+    let chunk = Chunk::of(read.id, client(), true, read.hash, b"abc", 0).unwrap();
+    check(&bytes, NodeMessage::BodyChunk(chunk));
+
+    let name = "2122232425262728 000000000000002b 00000000000000000000ffff0a4d0004 2328";
+    let body = [7; CHUNK_LEN + 2];
+    let tail = format!("{name} 0001 00000502 3132333435363738 0707");
+    let bytes = packet("cc0861c0 00000001 01 09 00 02 0000 0000", &no_fields(), &tail);
+    let chunk = Chunk::of(write.id, client(), false, write.hash, &body, 1).unwrap();
+    check(&bytes, NodeMessage::BodyChunk(chunk));
+    assert_eq!(Chunk::of(write.id, client(), false, write.hash, &body, 2), None);
+
+    let tail = format!("{NAME} 0000 00000000 1112131415161718");
+    let bytes = packet("cc0861c0 00000001 01 09 00 02 0000 0040", &no_fields(), &tail);
+    let nothing = Chunk::of(read.id, client(), true, read.hash, b"", 0).unwrap();
+    check(&bytes, NodeMessage::BodyChunk(nothing));
+    assert_eq!((chunks_of(0), chunks_of(1_280), chunks_of(1_281)), (1, 1, 2));
+}
+
+#[test]
+fn the_longest_chunk_and_forward_fit_with_a_mac() {
+    let encoder = Encoder::new(Some(MacKey::derive(&[3; 32])));
+    let body = [9; CHUNK_LEN];
+    let chunk = Chunk::of(requests()[1].id, client(), false, 1, &body, 0).unwrap();
+    let mut packet = [0; PACKET_MAX];
+    assert_eq!(encoder.body_chunk(&mut packet, &head(), &chunk), 1_456);
+    let forward = Forward { body: chunk, policy: 2, flags: 8, above_floor: 4 };
+    let len = encoder.forward(&mut packet, &head(), &forward);
+    assert_eq!(len, 1_464);
+    assert_eq!(parse(&packet[..len], encoder.key()), Ok((head(), NodeMessage::Forward(forward))));
+}
+
+#[test]
+fn a_forward() {
+    let name = "2122232425262728 000000000000002b 00000000000000000000ffff0a4d0004 2328";
+    let tail = format!("{name} 0000 00000002 3132333435363738 02 08 0005 00000000 6869");
+    let bytes = packet("cc0871c0 00000001 01 0a 00 02 0000 0000", &no_fields(), &tail);
+    let write = requests()[1];
+    let body = Chunk::of(write.id, client(), false, write.hash, b"hi", 0).unwrap();
+    check(&bytes, NodeMessage::Forward(Forward { body, policy: 2, flags: 8, above_floor: 5 }));
+}
+
+#[test]
+fn questions_reports_and_applied() {
+    let nonce = format!("{} 0102030405060709", ZERO.repeat(6));
+    let bytes = packet("cc0851c0 00000001 01 0b 00 02 0000 0000", &nonce, "");
+    check(&bytes, NodeMessage::Question { nonce: 0x0102_0304_0506_0709 });
+
+    let tail = "00 0000000000000005 02 0102030405060708 03 0000000000000000 0002 beef";
+    let bytes = packet("cc0861c0 00000001 01 0c 00 02 0003 0090", &nonce, tail);
+    let (_, message) = parse(&bytes, None).unwrap();
+    let NodeMessage::Report(report) = message else { panic!("{message:?}") };
+    let life = |id, number| Member { id: node(id), incarnation: Incarnation::from_wire(number) };
+    assert!(report.lives.iter().eq([life(0, 5), head().sender, life(3, 0)]));
+    assert_eq!((report.nonce, report.memory), (0x0102_0304_0506_0709, true));
+    assert_eq!(report.configuration, Some(&[0xBE, 0xEF][..]));
+    check(&bytes, message);
+
+    let fields = format!("{ZERO} 0000000000000007 {}", ZERO.repeat(5));
+    let bytes = packet("cc0871c0 00000001 01 0d 00 02 0000 0000", &fields, "");
+    check(&bytes, NodeMessage::Applied { term: term(7) });
+}
+
+#[test]
+fn hc13_without_a_valid_mac_nothing_has_an_effect() {
+    let key = MacKey::derive(&[3; 32]);
+    let encoder = Encoder::new(Some(key.clone()));
+    let mut packet = [0; PACKET_MAX];
+    let len = encoder.question(&mut packet, &head(), 7);
+    assert_eq!(len, HEAD_LEN + MAC_LEN);
+    let wanted = Ok((head(), NodeMessage::Question { nonce: 7 }));
+    assert_eq!(parse(&packet[..len], Some(&key)), wanted);
+    assert_eq!(packet[HEAD_LEN..len], key.mac(&packet[..HEAD_LEN]));
+    let other = MacKey::derive(&[4; 32]);
+    assert_eq!(parse(&packet[..len], Some(&other)), Err(WireError::Mac));
+    assert_eq!(parse(&packet[..HEAD_LEN], Some(&key)), Err(WireError::Mac));
+    // One with a MAC is no message where there is no key.
+    assert_eq!(parse(&packet[..len], None), Err(WireError::Length(len)));
+    for bit in 0..len * 8 {
+        let mut broken = packet;
+        broken[bit / 8] ^= 1 << (bit % 8);
+        let refused = parse(&broken[..len], Some(&key)).unwrap_err();
+        let before_the_mac = matches!(refused, WireError::Header | WireError::Version(_));
+        assert!(refused == WireError::Mac || (bit < 72 && before_the_mac), "bit {bit}: {refused}");
+    }
+}
+
+/// Every way in which a field can be wrong, and the name that it gets.
+#[test]
+fn what_is_refused_and_why() {
+    let good = packet(
+        "cc0851c0 00000001 01 03 00 02 0003 0021",
+        APPEND_FIELDS,
+        &format!("{ENTRIES} 00000002 616263"),
+    );
+    let refused = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = byte;
+        parse(&bytes, None).unwrap_err()
+    };
+    for at in [0, 1, 3, 4, 5, 6, 7] {
+        assert_eq!(refused(at, 0x77), WireError::Header, "byte {at}");
+    }
+    assert_eq!(refused(2, 0x01), WireError::Header, "a client's request");
+    assert_eq!(refused(2, 0x61), WireError::Kind(3), "an append is no reply");
+    assert_eq!(refused(8, 2), WireError::Version(2));
+    assert_eq!(refused(9, 0), WireError::Kind(0));
+    assert_eq!(refused(9, 14), WireError::Kind(14));
+    assert_eq!(refused(9, 1), WireError::Field(Field::Flags), "a request for votes has no bodies");
+    assert_eq!(refused(10, 2), WireError::Field(Field::Way));
+    assert_eq!(refused(11, 16), WireError::Field(Field::Sender));
+    assert_eq!(refused(13, 2), WireError::Field(Field::Bodies), "an entry is no body");
+    assert_eq!(refused(13, 4), WireError::Field(Field::Count));
+    assert_eq!(refused(13, 22), WireError::Field(Field::Count));
+    assert_eq!(refused(12, 0xFF), WireError::Field(Field::Count));
+    assert_eq!(refused(15, 0x20 | 0x10), WireError::Field(Field::Configuration));
+    assert_eq!(refused(15, 1), WireError::Field(Field::Bodies), "bytes behind the entries");
+    for at in [24, 40, 56, 64, 80, 96] {
+        assert_eq!(refused(at, 0x40), WireError::Field(Field::Number), "byte {at}");
+    }
+    let entry = |place: usize, at: usize| HEAD_LEN + 64 * place + at;
+    assert_eq!(refused(entry(0, 50), 0x01), WireError::Field(Field::Entry), "a no-op's replier");
+    assert_eq!(refused(entry(0, 63), 1), WireError::Field(Field::Entry), "a no-op's stamp");
+    assert_eq!(refused(entry(0, 50), 0x80), WireError::Field(Field::Entry), "a plain no-op");
+    assert_eq!(refused(entry(0, 50), 0x10), WireError::Field(Field::Configuration), "not the last");
+    for kind in [0x60, 0x70, 0xC0, 0xE0] {
+        assert_eq!(refused(entry(2, 50), kind), WireError::Field(Field::Entry), "kind {kind:x}");
+    }
+    assert_eq!(refused(entry(2, 50), 0xA0), WireError::Field(Field::Entry), "plain, in a session");
+    assert_eq!(refused(entry(2, 50), 0x40), WireError::Field(Field::Entry), "opened in a session");
+    assert_eq!(refused(entry(1, 50), 0x50), WireError::Field(Field::Entry), "closes no session");
+    assert_eq!(refused(entry(1, 56), 0x40), WireError::Field(Field::Entry), "stamp");
+    assert_eq!(
+        refused(entry(1, 53), 4),
+        WireError::Field(Field::Bodies),
+        "longer than what is here"
+    );
+    assert_eq!(refused(entry(3, 3), 1), WireError::Field(Field::Bodies), "a no-op's body");
+    assert_eq!(refused(entry(3, 3), 10), WireError::Field(Field::Bodies), "a fourth entry's");
+    for len in 0..good.len() {
+        let refused = parse(&good[..len], None).unwrap_err();
+        assert!(len >= HEAD_LEN || refused == WireError::Length(len), "{refused} at {len}");
+    }
+    assert_eq!(parse(&[0; PACKET_MAX + 1], None), Err(WireError::Length(PACKET_MAX + 1)));
+}
