@@ -113,7 +113,7 @@ impl Conversation {
         if let Some(request) = self.server().receive(now, now, from, &datagram) {
             let at = format!("{:.1}ms", now.as_secs_f64() * 1e3);
             let RequestId { session, number, .. } = request.id;
-            let age = (now - request.age_from).as_secs_f64() * 1e3;
+            let age = now.saturating_sub(request.age_from).as_secs_f64() * 1e3;
             let (client, body) = (name(request.client.socket()), text(&request.body));
             let policy = request.policy;
             writeln!(
