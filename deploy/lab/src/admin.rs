@@ -45,7 +45,25 @@ pub struct Status {
     pub more: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Sends one request and returns the body of the answer. With `network`, from within that namespace.
+/// A whole answer with status 200.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Answer {
+    head: String,
+    /// What was asked for.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header, by its name in any case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let found = headers.find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim())
+    }
+}
+
+/// Sends one request and returns the answer. With `network`, from within that namespace.
 ///
 /// # Errors
 ///
@@ -55,7 +73,7 @@ pub fn request(
     address: SocketAddr,
     method: &str,
     path: &str,
-) -> anyhow::Result<Vec<u8>> {
+) -> anyhow::Result<Answer> {
     let Some(network) = network else { return exchange(address, method, path) };
     thread::scope(|scope| {
         let asked = scope.spawn(|| {
@@ -66,7 +84,7 @@ pub fn request(
     })
 }
 
-fn exchange(address: SocketAddr, method: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+fn exchange(address: SocketAddr, method: &str, path: &str) -> anyhow::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)
         .with_context(|| format!("nobody listens at {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -78,31 +96,27 @@ fn exchange(address: SocketAddr, method: &str, path: &str) -> anyhow::Result<Vec
     let mut answer = Vec::new();
     let read = stream.take(ANSWER_MAX).read_to_end(&mut answer);
     read.with_context(|| format!("{address} does not answer {method} {path}"))?;
-    body_of(answer).with_context(|| format!("{address} on {method} {path}"))
+    parse(answer).with_context(|| format!("{address} on {method} {path}"))
 }
 
-/// The body of a whole answer.
-fn body_of(mut answer: Vec<u8>) -> anyhow::Result<Vec<u8>> {
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+/// Head and body of a whole answer.
+fn parse(mut bytes: Vec<u8>) -> anyhow::Result<Answer> {
+    let end = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n");
     let end = end.context("the answer has no head")?;
-    let head =
-        std::str::from_utf8(&answer[..end]).context("the answer's head is no text")?.to_owned();
-    let body = answer.split_off(end + 4);
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or("");
-    for line in lines {
-        let (name, value) = line.split_once(':').unwrap_or((line, ""));
-        if name.eq_ignore_ascii_case("content-length") {
-            let length: usize = value.trim().parse().context("the answer's length is no number")?;
-            ensure!(body.len() == length, "{} of {length} bytes came", body.len());
-        }
-        let is_chunked = name.eq_ignore_ascii_case("transfer-encoding");
-        ensure!(!is_chunked, "the answer is chunked, which no node does");
+    let body = bytes.split_off(end + 4);
+    let head = String::from_utf8(bytes).context("the answer's head is no text")?;
+    let answer = Answer { head, body };
+    if let Some(length) = answer.header("content-length") {
+        let length: usize = length.parse().context("the answer's length is no number")?;
+        ensure!(answer.body.len() == length, "{} of {length} bytes came", answer.body.len());
     }
+    let is_chunked = answer.header("transfer-encoding").is_some();
+    ensure!(!is_chunked, "the answer is chunked, which no node does");
+    let status = answer.head.split(' ').nth(1).unwrap_or("");
     if status != "200" {
-        bail!("answered {status}: {}", String::from_utf8_lossy(&body).trim());
+        bail!("answered {status}: {}", String::from_utf8_lossy(&answer.body).trim());
     }
-    Ok(body)
+    Ok(answer)
 }
 
 #[cfg(test)]
@@ -112,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    fn served(answer: &'static [u8]) -> anyhow::Result<Vec<u8>> {
+    fn served(answer: &'static [u8]) -> anyhow::Result<Answer> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::scope(|scope| {
@@ -129,9 +143,11 @@ mod tests {
 
     #[test]
     fn a_whole_answer_has_its_body() {
-        let body = served(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").unwrap();
-        assert_eq!(body, b"hi");
-        assert_eq!(served(b"HTTP/1.1 200 OK\r\n\r\nto the end").unwrap(), b"to the end");
+        let answer =
+            served(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nAudit-Last:  7 \r\n\r\nhi").unwrap();
+        assert_eq!((answer.body.as_slice(), answer.header("audit-last")), (&b"hi"[..], Some("7")));
+        let answer = served(b"HTTP/1.1 200 OK\r\n\r\nto the end").unwrap();
+        assert_eq!((answer.body.as_slice(), answer.header("ok")), (&b"to the end"[..], None));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use hovercraft_config::{
     Cluster, ClusterKey, Group, GroupSettings, MemberSettings, Mode, Name, Settings,
 };
 
-use crate::admin::{self, Status};
+use crate::admin::{self, Answer, Status};
 use crate::ffi;
 use crate::network::{self, Namespaces, Network};
 use crate::process::Identity;
@@ -80,6 +80,16 @@ impl Plan {
         if self.mode == Mode::Unreplicated { 1 } else { self.nodes }
     }
 
+    /// The mode as cluster.ron has it.
+    #[must_use]
+    pub const fn mode_word(&self) -> &'static str {
+        match self.mode {
+            Mode::Unreplicated => "unreplicated",
+            Mode::Raft => "raft",
+            Mode::Hovercraft => "hovercraft",
+        }
+    }
+
     /// The network that is possible here, and why not a better one.
     fn network(&self) -> (Network, Option<String>) {
         // Any number serves; labs of other names and users should rarely have the same.
@@ -101,13 +111,8 @@ impl Plan {
             data: network.data(node).to_string(),
             admin: network.admin(node).to_string(),
         };
-        let mode = match self.mode {
-            Mode::Unreplicated => "unreplicated",
-            Mode::Raft => "raft",
-            Mode::Hovercraft => "hovercraft",
-        };
         let group = GroupSettings {
-            mode: mode.into(),
+            mode: self.mode_word().into(),
             multicast: (self.mode == Mode::Hovercraft).then(|| network.multicast().to_string()),
             service: Name(self.service.clone()),
             members: (1..=self.node_count()).map(member).collect(),
@@ -333,6 +338,13 @@ impl View {
         self.state.nodes.iter().map(|&(node, _)| node)
     }
 
+    /// Numbers of the nodes that live.
+    #[must_use]
+    pub fn living(&self) -> Vec<u8> {
+        let living = self.state.nodes.iter().filter(|(_, process)| process.is_alive());
+        living.map(|&(node, _)| node).collect()
+    }
+
     /// The process of a node.
     ///
     /// # Errors
@@ -348,7 +360,7 @@ impl View {
     /// # Errors
     ///
     /// When the node is dead or does not answer in time.
-    pub fn ask(&self, node: u8, method: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+    pub fn ask(&self, node: u8, method: &str, path: &str) -> anyhow::Result<Answer> {
         ensure!(self.process(node)?.is_alive(), "node {node} is dead");
         let namespaces = self.state.namespaces.as_ref();
         let network = namespaces.map(Namespaces::clients).transpose()?;
@@ -362,16 +374,16 @@ impl View {
     /// When it does not.
     pub fn status(&self, node: u8) -> anyhow::Result<Status> {
         let answer = self.ask(node, "GET", "/status")?;
-        serde_json::from_slice(&answer)
+        serde_json::from_slice(&answer.body)
             .with_context(|| format!("node {node}'s status is not understood"))
     }
 
     /// The leader that every living node names, a leader itself; `Some(None)` for a server without replication.
     #[must_use]
     pub fn agreed_leader(&self) -> Option<Option<u8>> {
-        let living = self.state.nodes.iter().filter(|(_, process)| process.is_alive());
+        let living = self.living();
         let statuses: Option<Vec<Status>> =
-            living.map(|&(node, _)| self.status(node).ok()).collect();
+            living.iter().map(|&node| self.status(node).ok()).collect();
         let statuses = statuses?;
         if self.group().mode == Mode::Unreplicated {
             return (!statuses.is_empty()).then_some(None);
@@ -392,6 +404,22 @@ impl View {
         let network = namespaces.map(Namespaces::clients).transpose()?;
         ffi::prepare(&mut command, network, ends_with_us);
         Ok(command)
+    }
+
+    /// How to reach it from a shell.
+    #[must_use]
+    pub fn how_to_talk(&self, name: &str) -> String {
+        let config = self.path.join("cluster.ron");
+        let config = config.display();
+        let name = if name == "default" { String::new() } else { format!(" --name {name}") };
+        format!(
+            "the cluster is up on {}\n\
+             talk to it:   hovercraft-lab exec{name} -- kvctl --config {config} put k v\n\
+             look at it:   hovercraft-lab status{name}\n\
+             kill a node:  hovercraft-lab kill{name} --node leader\n\
+             take it down: hovercraft-lab down{name}",
+            self.state.network.describe()
+        )
     }
 
     /// The last lines that a node logged.

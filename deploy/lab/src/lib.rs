@@ -1,7 +1,7 @@
 //! Clusters on one machine: namespaces, processes, faults.
 //!
 //! ```text
-//! cli ─> run ──> load (lancet), verdict (history-checker), report
+//! cli ─> run ──> load (lancet), evidence (for history-checker), report
 //!          └──> cluster ──> network (namespaces or loopback), state (what is left on disk), admin (asking nodes)
 //!                              └────────────> process, ffi (system calls)
 //! ```
@@ -16,7 +16,11 @@
 pub mod admin;
 pub mod cli;
 pub mod cluster;
+pub mod evidence;
 pub mod ffi;
+pub mod load;
 pub mod network;
 pub mod process;
+pub mod report;
+pub mod run;
 pub mod state;

@@ -6,14 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::Parser as _;
 use hovercraft_lab::cli::{self, Cli, Command, IdleName, Target};
 use hovercraft_lab::cluster::{self, Lab, Plan, View};
-use hovercraft_lab::{ffi, network};
-
-/// How long a fresh cluster may take to find its leader.
-const ELECTION: Duration = Duration::from_secs(20);
+use hovercraft_lab::{ffi, network, run};
 
 fn main() -> ExitCode {
     match dispatch(Cli::parse()) {
@@ -36,7 +33,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             ended => println!("the lab {name} is down: {ended} processes ended"),
         },
         Command::Exec { command } => return exec(&View::of(&name)?, &command),
-        Command::Run(_) => bail!("run is not there"),
+        Command::Run(options) => return run(&name, &options),
         Command::Hold { count } => network::hold(count)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -80,25 +77,33 @@ fn up(name: &str, options: &cli::Cluster) -> anyhow::Result<()> {
     ffi::catch_signals()?;
     let plan = plan(name, options, false, false)?;
     let mut lab = Lab::up(&plan, &mut |line| eprintln!("{line}"))?;
-    lab.wait_for_leader(ELECTION, &|| ffi::caught().is_some())?;
+    lab.wait_for_leader(run::ELECTION, &|| ffi::caught().is_some())?;
     let view = lab.keep()?;
-    println!("{}", how_to_talk(name, &view));
+    println!("{}", view.how_to_talk(name));
     Ok(())
 }
 
-/// How to reach a lab that is up.
-fn how_to_talk(name: &str, view: &View) -> String {
-    let config = view.path.join("cluster.ron");
-    let config = config.display();
-    let name = if name == "default" { String::new() } else { format!(" --name {name}") };
-    format!(
-        "the cluster is up on {}\n\
-         talk to it:   hovercraft-lab exec{name} -- kvctl --config {config} put k v\n\
-         look at it:   hovercraft-lab status{name}\n\
-         kill a node:  hovercraft-lab kill{name} --node leader\n\
-         take it down: hovercraft-lab down{name}",
-        view.state.network.describe()
-    )
+fn run(name: &str, options: &cli::Run) -> anyhow::Result<ExitCode> {
+    ffi::catch_signals()?;
+    let load_program = match &options.load_program {
+        Some(program) => program.clone(),
+        None => beside_us("lancet")?,
+    };
+    let plan = run::Plan {
+        cluster: plan(name, &options.cluster, true, !options.keep)?,
+        load_program,
+        rate: options.rate,
+        length: Duration::from_secs(options.seconds.into()),
+        keep: options.keep,
+        json: options.json.clone(),
+    };
+    let holds = run::run(&plan, &|| ffi::caught().is_some());
+    // As shells count it: 128 and the signal.
+    if let (Err(error), Some(signal)) = (&holds, ffi::caught()) {
+        eprintln!("{error:#}");
+        return Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)));
+    }
+    Ok(if holds? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn status(view: &View, json: bool) -> anyhow::Result<()> {

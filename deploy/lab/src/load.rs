@@ -1,0 +1,261 @@
+//! The load generator at work: its command, its ticks, its report.
+//!
+//! `lancet` prints one JSON object per second on standard output; that is read on a thread and handed over by a channel, so
+//! that the one who waits sees signals and the moment to kill a leader, too.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde::Deserialize;
+
+use crate::cluster::Lab;
+
+/// How often the waiting looks up.
+const TURN: Duration = Duration::from_millis(20);
+
+/// What load to make.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The load generator.
+    pub program: PathBuf,
+    /// Requests per second.
+    pub rate: u32,
+    /// What to send, as `lancet --workload` takes it.
+    pub workload: String,
+    /// Names and lengths.
+    pub phases: Vec<(String, Duration)>,
+}
+
+/// One second of load, as `lancet` reports it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Tick {
+    /// `progress`; other events are passed over.
+    event: String,
+    /// Since the start of the load.
+    #[serde(default)]
+    pub seconds: f64,
+    /// The phase that the schedule is in.
+    #[serde(default)]
+    pub phase: String,
+    /// Sent per second.
+    #[serde(default)]
+    pub sent_rps: f64,
+    /// Answered per second.
+    #[serde(default)]
+    pub answered_rps: f64,
+    /// Median latency.
+    #[serde(default)]
+    pub p50_us: f64,
+    /// 99 % of the answers came within.
+    #[serde(default)]
+    pub p99_us: f64,
+    /// Sent and not ended.
+    #[serde(default)]
+    pub open: u64,
+    /// Packets refused.
+    #[serde(default)]
+    pub nacks: u64,
+    /// Requests sent again.
+    #[serde(default)]
+    pub retries: u64,
+}
+
+/// What `lancet` found out: the fields of its report that ours has, too.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Report {
+    /// In order of time.
+    pub phases: Vec<Phase>,
+    /// The longest time without an acknowledged write, over all phases.
+    pub longest_write_gap_ms: Option<f64>,
+    /// Requests scheduled.
+    pub operations: u64,
+    /// What makes the figures doubtful.
+    pub warnings: Vec<String>,
+}
+
+/// One phase of it; times in microseconds, none without an answer.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of lancet's report, documented there")]
+pub struct Phase {
+    pub name: String,
+    pub offered_rps: f64,
+    pub achieved_rps: f64,
+    pub p50_us: Option<f64>,
+    pub p99_us: Option<f64>,
+    pub p999_us: Option<f64>,
+    pub nacks: u64,
+    pub retries: u64,
+}
+
+/// A load that goes on.
+#[derive(Debug)]
+pub struct Load {
+    child: Child,
+    ticks: Receiver<Tick>,
+    /// When the schedule began, as far as the ticks tell.
+    began: Option<Instant>,
+    log: PathBuf,
+    report: PathBuf,
+    /// The recorded history.
+    pub history: PathBuf,
+}
+
+impl Plan {
+    /// Length of all phases.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.phases.iter().map(|(_, length)| *length).sum()
+    }
+
+    fn phases_text(&self) -> String {
+        let entries =
+            self.phases.iter().map(|(name, length)| format!("{name}:{}ms", length.as_millis()));
+        entries.collect::<Vec<_>>().join(",")
+    }
+}
+
+impl Load {
+    /// Starts the load where the lab's clients are.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub fn start(lab: &Lab, plan: &Plan) -> anyhow::Result<Self> {
+        let program = plan.program.display();
+        ensure!(
+            plan.program.is_file(),
+            "no program {program}; build it with `cargo build --release`"
+        );
+        let file = |name: &str| lab.view.path.join(name);
+        let (log, report, history) =
+            (file("lancet.log"), file("lancet.json"), file("history.jsonl"));
+        let mut command = lab.client_command(plan.program.as_os_str())?;
+        let argument = |command: &mut std::process::Command, name: &str, value: &OsStr| {
+            command.arg(name).arg(value);
+        };
+        argument(&mut command, "--config", file("cluster.ron").as_os_str());
+        argument(&mut command, "--rate", plan.rate.to_string().as_ref());
+        argument(&mut command, "--phases", plan.phases_text().as_ref());
+        argument(&mut command, "--workload", plan.workload.as_ref());
+        argument(&mut command, "--history", history.as_os_str());
+        argument(&mut command, "--json", report.as_os_str());
+        argument(&mut command, "--progress", "json".as_ref());
+        command.stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+        let out = child.stdout.take().context("the load generator has no output")?;
+        Ok(Self { child, ticks: read_ticks(out), began: None, log, report, history })
+    }
+
+    /// Waits until `until` of the schedule is over, or, without it, until the load has ended. Ticks go to `show`.
+    ///
+    /// # Errors
+    ///
+    /// When the load ended too early or not well, or `interrupted` says so.
+    pub fn wait(
+        &mut self,
+        until: Option<Duration>,
+        show: &mut dyn FnMut(&Tick),
+        interrupted: &dyn Fn() -> bool,
+    ) -> anyhow::Result<()> {
+        loop {
+            ensure!(!interrupted(), "interrupted");
+            match self.ticks.recv_timeout(TURN) {
+                Ok(tick) => {
+                    // The tick that was on its way for the shortest time knows best when the schedule began.
+                    let began = Duration::try_from_secs_f64(tick.seconds)
+                        .ok()
+                        .and_then(|since| Instant::now().checked_sub(since));
+                    self.began = self.began.into_iter().chain(began).min();
+                    show(&tick);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let status = self.end(interrupted)?;
+                    let fits = until.is_none() && status.success();
+                    ensure!(fits, "the load generator ended with {status}:\n{}", self.last_words());
+                    return Ok(());
+                }
+            }
+            let due = until.zip(self.began).is_some_and(|(until, began)| began.elapsed() >= until);
+            if due {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What it found out, once it has ended.
+    ///
+    /// # Errors
+    ///
+    /// When there is no report or another one than we know.
+    pub fn report(&self) -> anyhow::Result<Report> {
+        read_report(&self.report)
+    }
+
+    fn end(&mut self, interrupted: &dyn Fn() -> bool) -> anyhow::Result<ExitStatus> {
+        loop {
+            ensure!(!interrupted(), "interrupted");
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(TURN);
+        }
+    }
+
+    fn last_words(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+}
+
+fn read_report(file: &Path) -> anyhow::Result<Report> {
+    let text = fs::read(file).with_context(|| format!("no report in {}", file.display()))?;
+    serde_json::from_slice(&text).context("the load generator's report is not understood")
+}
+
+fn read_ticks(out: ChildStdout) -> Receiver<Tick> {
+    let (hand_over, ticks) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            // Lines of other kinds are not for us.
+            let tick = serde_json::from_str::<Tick>(&line).ok();
+            let Some(tick) = tick.filter(|tick| tick.event == "progress") else { continue };
+            if hand_over.send(tick).is_err() {
+                return;
+            }
+        }
+    });
+    ticks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_are_written_as_lancet_reads_them() {
+        let ms = Duration::from_millis;
+        let phases = vec![("before".to_owned(), ms(1_200)), ("leader killed".to_owned(), ms(600))];
+        let plan = Plan { program: "lancet".into(), rate: 1, workload: "kv".to_owned(), phases };
+        assert_eq!(plan.phases_text(), "before:1200ms,leader killed:600ms");
+        assert_eq!(plan.duration(), ms(1_800));
+    }
+
+    #[test]
+    fn a_report_may_have_more_than_we_know() {
+        let text = r#"{"phases":[{"name":"before","seconds":8.0,"offered_rps":10.0,"achieved_rps":9.5,"p50_us":1.5,
+            "p99_us":2.0,"p999_us":null,"max_us":3.0,"nacks":1,"retries":2}],"total":{},"longest_write_gap_ms":412.5,
+            "operations":80,"warnings":[],"command":"lancet","version":"lancet 0.1.0"}"#;
+        let report: Report = serde_json::from_str(text).unwrap();
+        assert_eq!((report.operations, report.longest_write_gap_ms), (80, Some(412.5)));
+        assert_eq!((report.phases[0].p999_us, report.phases[0].retries), (None, 2));
+    }
+}

@@ -1,0 +1,76 @@
+//! The program itself, with nodes that never elect anybody, ended in the ways that people and machines end it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hovercraft_lab::cluster;
+use hovercraft_lab::process::{Identity, wait_for_end};
+use hovercraft_lab::state;
+use support::Idle;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// `hovercraft-lab run` with idle nodes, and its processes once all are started.
+fn run(idle: &Idle, nodes: u8) -> (Child, Vec<Identity>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hovercraft-lab"));
+    command.args(["run", "--name", &idle.plan.name, "--nodes", &nodes.to_string()]);
+    command.arg("--node-program").arg(&idle.plan.node_program);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let deadline = Instant::now() + LONG;
+    loop {
+        if let Ok((_, state)) = state::look(&idle.plan.name)
+            && state.nodes.len() == usize::from(nodes)
+        {
+            let holder = state.namespaces.iter().map(|namespaces| namespaces.holder);
+            let all = state.nodes.iter().map(|&(_, process)| process).chain(holder);
+            return (child.unwrap(), all.collect());
+        }
+        assert!(Instant::now() < deadline, "the nodes do not start");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing() {
+    for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143), (libc::SIGHUP, 129)] {
+        let idle = Idle::new(&format!("stop{signal}"), 3, false);
+        let (mut child, processes) = run(&idle, 3);
+        assert!(Identity::of(child.id()).unwrap().signal(signal).unwrap());
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert_eq!(wait_for_end(&processes, Duration::ZERO), []);
+        assert!(!directory(&idle).exists());
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_takes_its_processes_along() {
+    let idle = Idle::new("killed", 2, false);
+    let (mut child, processes) = run(&idle, 2);
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    assert_eq!(wait_for_end(&processes, LONG), []);
+    assert_eq!(cluster::down(&idle.plan.name).unwrap(), 0);
+    assert!(!directory(&idle).exists());
+}
+
+#[test]
+fn a_lab_that_is_not_up_has_no_status() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hovercraft-lab"));
+    let output = command.args(["status", "--name", "nobodys"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "hovercraft-lab: no lab nobodys is up; start one with `hovercraft-lab up`\n");
+}
+
+fn directory(idle: &Idle) -> std::path::PathBuf {
+    let base = std::env::var_os("XDG_RUNTIME_DIR").map(std::path::PathBuf::from);
+    let base = base.filter(|path| path.is_dir()).map(|path| path.join("hovercraft-lab"));
+    let user = hovercraft_lab::ffi::user();
+    let base = base.unwrap_or_else(|| std::env::temp_dir().join(format!("hovercraft-lab-{user}")));
+    base.join(&idle.plan.name)
+}
