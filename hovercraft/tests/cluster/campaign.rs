@@ -8,6 +8,7 @@ use core::time::Duration;
 use dataplane::sim::Weather;
 use hovercraft::replica::{Mode, Role};
 use hovercraft::replier::ReplierPolicy;
+use r2p2::client::Mode as ClientMode;
 
 use crate::client::Habits;
 use crate::cluster::{Cluster, Shape};
@@ -25,10 +26,13 @@ pub(crate) fn run(seed: u64) -> (u64, u64) {
     let shape = draw_shape(&mut random);
     let mut cluster = Cluster::new(seed, shape, Weather::CALM);
     cluster.settle();
+    let plain = random.chance(25);
     let habits = Habits {
+        mode: if plain { ClientMode::Plain } else { ClientMode::Session },
+        open_max: [1, 1, 4, 32][usize::try_from(random.below(4)).unwrap()],
         keys: 1 + random.below(8),
         reads: random.below(80),
-        pause: Duration::from_micros(random.below(3_000)),
+        pause: Duration::from_micros(1_000 + random.below(8_000)),
         long_value: if random.chance(25) { 20_000 } else { 0 },
         give_up_after: Duration::from_millis(500 + random.below(3_000)),
     };

@@ -14,8 +14,11 @@ use cluster::{Cluster, GROUP, Shape, address};
 use dataplane::sim::Weather;
 use hovercraft::replica::Mode;
 use hovercraft::replier::ReplierPolicy;
+use r2p2::client::ClientConfig;
 
 const HABITS: Habits = Habits {
+    mode: r2p2::client::Mode::Session,
+    open_max: 4,
     keys: 8,
     reads: 40,
     pause: Duration::from_millis(1),
@@ -38,11 +41,16 @@ fn add_clients(cluster: &mut Cluster, count: u64, habits: Habits) {
     for name in 0..count {
         let own = format!("10.0.2.{}:4000", name + 1).parse().unwrap();
         let endpoint = cluster.network.add_endpoint(own, &[]);
-        let targets = match cluster.shape.mode {
-            Mode::Hovercraft => vec![GROUP.parse().unwrap()],
-            _ => (1..=cluster.shape.nodes).map(address).collect(),
+        let servers = (1..=cluster.shape.nodes).map(address).collect();
+        let multicast = cluster.shape.mode == Mode::Hovercraft;
+        let config = ClientConfig {
+            group: multicast.then(|| GROUP.parse().unwrap()),
+            pool_bytes: 16 << 20,
+            ..ClientConfig::new(habits.mode, servers)
         };
-        cluster.clients.push(SimClient::new(name, cluster.seed, endpoint, own, targets, habits));
+        let now = cluster.now;
+        let client = SimClient::new(name, cluster.seed, endpoint, own, config, habits, now);
+        cluster.clients.push(client);
     }
 }
 
