@@ -5,6 +5,7 @@
 //! are counted, and left to the exact check. Indexes are not looked at.
 
 mod model;
+mod relevance;
 mod search;
 #[cfg(test)]
 mod tests;

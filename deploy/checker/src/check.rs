@@ -98,9 +98,6 @@ pub fn check(
         (Some(Truth::True), _) | (None, Some(Truth::True)) => Truth::True,
         _ => Truth::Undecided,
     };
-    if let (None, Some(search)) = (exact, &search) {
-        findings.undecided_all(&search.reasons);
-    }
     let count = |outcome| tally(history.iter().filter(|operation| operation.outcome == outcome));
     let acknowledged_lost = findings.count(ViolationKind::AcknowledgedLost);
     let executed_twice = findings.count(ViolationKind::ExecutedTwice);
@@ -125,6 +122,7 @@ pub fn check(
         violations_found,
         violations,
         undecided_because,
+        black_box_because: search.map(|search| search.reasons).unwrap_or_default(),
     }
 }
 

@@ -17,7 +17,11 @@ impl fmt::Display for Verdict {
             self.states_compared,
             self.scans_compared
         )?;
-        writeln!(out, "  as a black box {}", check(self.black_box))?;
+        write!(out, "  as a black box {}", check(self.black_box))?;
+        match &self.black_box_because[..] {
+            [] => writeln!(out)?,
+            because => writeln!(out, " ({})", because.join(", "))?,
+        }
         writeln!(
             out,
             "operations: {} ({} answered, {} refused, {} unknown to their clients)",

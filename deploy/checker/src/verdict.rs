@@ -62,8 +62,10 @@ pub struct Verdict {
     pub violations_found: BTreeMap<ViolationKind, u64>,
     /// A few of each kind.
     pub violations: Vec<Violation>,
-    /// Why the verdict is not "true", where nothing disproves it.
+    /// Why the check by log index is undecided, where nothing disproves it.
     pub undecided_because: Vec<String>,
+    /// Why the black-box check is.
+    pub black_box_because: Vec<String>,
 }
 
 /// Something that one server would never have done.
@@ -178,10 +180,6 @@ impl<'a> Findings<'a> {
     /// Why the exact check cannot say "true".
     pub(crate) fn undecided(&mut self, reason: String) {
         self.reasons.push(reason);
-    }
-
-    pub(crate) fn undecided_all(&mut self, reasons: &[String]) {
-        self.reasons.extend_from_slice(reasons);
     }
 
     pub(crate) fn reply_text(&self, reply: &[u8]) -> String {

@@ -9,6 +9,9 @@ use crate::history::Operation;
 /// Number of the state without a value.
 pub(super) const ABSENT: u32 = 0;
 
+/// Number of all values that no answer depends on (see [`super::relevance`]).
+pub(super) const UNSEEN: u32 = u32::MAX;
+
 /// An operation on the key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Op {
@@ -18,13 +21,13 @@ pub(super) struct Op {
     pub(super) call: u64,
     /// When it was answered; `u64::MAX` = never.
     pub(super) end: u64,
-    action: Action,
+    pub(super) action: Action,
     /// What was answered; `None` = unknown, and it need not have happened.
     pub(super) answer: Option<Answer>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Action {
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Action {
     Get,
     Put { value: u32 },
     Delete,
@@ -66,7 +69,7 @@ impl Op {
         match self.answer {
             None => false,
             Some(Answer::Absent | Answer::Conflict(_) | Answer::Failed(_)) => true,
-            Some(_) => matches!(self.action, Action::Get),
+            Some(_) => self.action == Action::Get,
         }
     }
 }
@@ -109,7 +112,32 @@ impl Model {
 
     /// The value of a state.
     pub(super) fn value(&self, state: u32) -> Option<&[u8]> {
-        (state != ABSENT).then(|| self.values.get(state))
+        match state {
+            ABSENT => None,
+            UNSEEN => Some(b"a value that nobody read"),
+            number => Some(self.values.get(number)),
+        }
+    }
+
+    /// Numbers up to here may occur, [`UNSEEN`] apart.
+    pub(super) fn values_len(&self) -> usize {
+        self.values.values.len() + 1
+    }
+
+    /// Number of the value before an append that left `after`: nothing is [`ABSENT`].
+    pub(super) fn before_append(&mut self, after: u32, suffix: u32) -> Option<u32> {
+        let before = self.values.get(after).strip_suffix(self.values.get(suffix))?.to_vec();
+        Some(if before.is_empty() { ABSENT } else { self.values.number(&before) })
+    }
+
+    /// Number of the value that stands for `number`.
+    pub(super) fn decimal(&mut self, number: i64) -> u32 {
+        self.values.number(number.to_string().as_bytes())
+    }
+
+    /// Number of the empty value.
+    pub(super) fn empty(&mut self) -> u32 {
+        self.values.number(b"")
     }
 
     /// The state after `op` at `state`; `None` when it would have been answered otherwise.
@@ -122,6 +150,8 @@ impl Model {
             Action::Delete => (ABSENT, Answer::Done),
             Action::Swap { expected, value } if state == expected => (value, Answer::Done),
             Action::Swap { .. } => (state, Answer::Conflict(state)),
+            // An answer that depended on the value would have made it seen.
+            Action::Append { .. } | Action::Increment { .. } if state == UNSEEN => return None,
             Action::Append { suffix } => return self.append(state, suffix, op.answer),
             Action::Increment { by } => self.increment(state, by),
         };
@@ -156,7 +186,7 @@ impl Model {
         };
         let Some(number) = number else { return (state, Answer::Failed(Failure::NotANumber)) };
         match number.checked_add(by) {
-            Some(sum) => (self.values.number(sum.to_string().as_bytes()), Answer::Integer(sum)),
+            Some(sum) => (self.decimal(sum), Answer::Integer(sum)),
             None => (state, Answer::Failed(Failure::Overflow)),
         }
     }
@@ -168,9 +198,8 @@ impl Values {
             return *number;
         }
         self.values.push(value.to_vec());
-        let number = u32::try_from(self.values.len());
-        assert!(number.is_ok(), "more than 2^32 values of one key");
-        let number = number.unwrap_or_default();
+        let number = u32::try_from(self.values.len()).unwrap_or(UNSEEN);
+        assert!(number < UNSEEN, "more than 2^32 values of one key");
         self.numbers.insert(value.to_vec(), number);
         number
     }

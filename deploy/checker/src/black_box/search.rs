@@ -9,11 +9,16 @@
 //! - B2. An operation whose answer says that it changed nothing is taken at once where it fits, and without alternatives:
 //!   in any order that starts from here it could be moved to the front. (A put of the value that is there already could
 //!   not: elsewhere it may be needed for its effect.)
-//! - B3. An operation of unknown outcome is tried last, and need not be ordered at all.
+//!   A write of a value that nobody saw is taken so where such a value stands already.
+//! - B3. An operation of unknown outcome need not be ordered at all. Of several that would do the same, the one that began
+//!   first goes first.
+//! - B4. Operations are tried in the order in which they, or the first who needs what they alone make, were answered;
+//!   and a value that is still needed is not left (`relevance`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::model::{ABSENT, Model};
+use super::model::{ABSENT, Action, Model, UNSEEN};
+use super::relevance::Relevance;
 
 /// The end of a list.
 const END: usize = usize::MAX;
@@ -34,6 +39,10 @@ pub(super) enum Found {
 
 pub(super) struct Search {
     model: Model,
+    relevance: Relevance,
+    /// B3: by operation of unknown outcome, the one before it that would do the same.
+    twins: Vec<Option<usize>>,
+    taken: Vec<bool>,
     steps: u64,
     /// Operations not yet ordered, by call, as a list in two arrays; the last element of `after` is the head.
     after: Vec<usize>,
@@ -68,6 +77,7 @@ impl Search {
     /// A search of at most `steps` steps.
     pub(super) fn new(mut model: Model, steps: u64) -> Self {
         model.ops.sort_by_key(|op| (op.call, op.end));
+        let relevance = Relevance::new(&mut model);
         let len = model.ops.len();
         let mut after: Vec<usize> = (1..=len).chain([0]).collect();
         let mut before: Vec<usize> = (0..len).map(|at| at.checked_sub(1).unwrap_or(len)).collect();
@@ -80,6 +90,9 @@ impl Search {
         }
         let left = model.ops.iter().filter(|op| op.answer.is_some()).count();
         Self {
+            relevance,
+            twins: twins(&model),
+            taken: vec![false; len],
             model,
             steps,
             after,
@@ -122,7 +135,7 @@ impl Search {
         Found::Order
     }
 
-    /// Operations that may be next, those answered first in front (B3: the unanswered at the end).
+    /// Operations that may be next, in the order of B4.
     fn list_candidates(&mut self) {
         let ops = &self.model.ops;
         self.candidates.clear();
@@ -134,7 +147,7 @@ impl Search {
             at = self.after[at];
         }
         self.candidates.retain(|&at| ops[at].call <= first_end);
-        self.candidates.sort_by_key(|&at| (ops[at].end, at));
+        self.candidates.sort_by_key(|&at| (self.relevance.due(at), ops[at].end, at));
     }
 
     /// The next step from here, candidates before `rank` having been tried.
@@ -144,8 +157,10 @@ impl Search {
             for at in 0..self.candidates.len() {
                 let op = self.candidates[at];
                 let operation = self.model.ops[op];
-                let fits = operation.changed_nothing()
-                    && self.model.step(state, &operation) == Some(state);
+                let unseen = Action::Put { value: UNSEEN };
+                let idle = operation.changed_nothing()
+                    || operation.answer.is_some() && state == UNSEEN && operation.action == unseen;
+                let fits = idle && self.model.step(state, &operation) == Some(state);
                 if fits {
                     return Some((Choice { op, rank: at, state, forced: true }, state));
                 }
@@ -155,7 +170,9 @@ impl Search {
             let op = self.candidates[at];
             let operation = self.model.ops[op];
             let Some(next) = self.model.step(state, &operation) else { continue };
-            if operation.answer.is_none() && next == state {
+            let pointless = operation.answer.is_none()
+                && (next == state || self.twins[op].is_some_and(|twin| !self.taken[twin]));
+            if pointless || next != state && self.relevance.forbids(op, state) {
                 continue;
             }
             if self.seen.insert((self.set ^ bits(op), next)) {
@@ -172,6 +189,8 @@ impl Search {
         if after != END {
             self.before[after] = before;
         }
+        self.taken[op] = true;
+        self.relevance.take(op);
         self.left -= usize::from(self.model.ops[op].answer.is_some());
         self.set ^= bits(op);
         self.state = next;
@@ -187,6 +206,8 @@ impl Search {
             if after != END {
                 self.before[after] = op;
             }
+            self.taken[op] = false;
+            self.relevance.give_back(op);
             self.left += usize::from(self.model.ops[op].answer.is_some());
             self.set ^= bits(op);
             self.state = state;
@@ -213,6 +234,15 @@ impl Search {
         let Furthest { operations, state, .. } = std::mem::take(&mut self.furthest);
         Found::NoOrder { operations, value: self.model.value(state).map(<[u8]>::to_vec) }
     }
+}
+
+/// By operation of unknown outcome, the last one before it with the same action.
+fn twins(model: &Model) -> Vec<Option<usize>> {
+    let mut last = HashMap::new();
+    let unknown = model.ops.iter().enumerate();
+    unknown
+        .map(|(at, op)| op.answer.is_none().then(|| last.insert(op.action, at)).flatten())
+        .collect()
 }
 
 /// 128 random bits of an operation (SplitMix64 twice).

@@ -1,6 +1,6 @@
-//! The search against one that tries every order, on small histories.
+//! The search against one that tries every order, on small histories; and on long ones, time.
 
-use kv::{Kv, Request};
+use kv::{Kv, Request, Response};
 use r2p2::service::{Context, Reply, Service};
 
 use super::check;
@@ -114,4 +114,72 @@ fn the_search_agrees_with_trying_every_order() {
         assert_eq!(truth(&history, u64::MAX), wanted, "turn {turn}: {history:#?}");
     }
     assert!((4_000..19_000).contains(&linearizable), "{linearizable}");
+}
+
+fn operation(number: u64, times: (u64, Option<u64>), request: &Request<'_>) -> Operation {
+    let (invoked_us, completed_us) = times;
+    let mut bytes = Vec::new();
+    request.encode(&mut bytes).unwrap();
+    let outcome = completed_us.map_or(OperationOutcome::Unknown, |_| OperationOutcome::Answered);
+    Operation {
+        client: 0,
+        session: 1,
+        number,
+        address: None,
+        kind: if request.is_read() { OperationKind::Read } else { OperationKind::Write },
+        invoked_us,
+        completed_us,
+        outcome,
+        index: 0,
+        request: bytes,
+        reply: Vec::new(),
+    }
+}
+
+/// One key, forty operations open at any time, two hundred writes that were never answered.
+#[test]
+fn a_hot_key_is_searched_in_few_steps() {
+    let mut random = 7;
+    let mut kv = Kv::default();
+    let mut history = Vec::new();
+    for number in 0..20_000_u64 {
+        let at = number * 10;
+        let invoked = at - (next(&mut random) % 200).min(at);
+        let completed = (number % 100 > 0).then(|| at + next(&mut random) % 200);
+        let value = number.to_be_bytes();
+        let request = match next(&mut random) % 4 {
+            _ if completed.is_none() => Request::Put { key: b"k", value: &value },
+            0 => Request::Put { key: b"k", value: &value },
+            1 => Request::CompareAndSwap { key: b"k", expected: None, value: &value },
+            _ => Request::Get { key: b"k" },
+        };
+        let mut operation = operation(number, (invoked, completed), &request);
+        if completed.is_some() || number.is_multiple_of(200) {
+            let reply = execute(&mut kv, &operation);
+            operation.reply = if completed.is_some() { reply } else { Vec::new() };
+        }
+        history.push(operation);
+    }
+    assert_eq!(truth(&history, 50_000_000), Truth::True);
+    assert_eq!(truth(&history, 1_000), Truth::Undecided, "out of steps");
+    let last = history.iter().rposition(|operation| operation.kind == OperationKind::Read);
+    Response::Value(&5_u64.to_be_bytes()).encode(&mut history[last.unwrap()].reply);
+    assert_eq!(truth(&history[..last.unwrap() + 1], 200_000_000), Truth::False);
+}
+
+/// Any of three hundred increments without outcomes may have happened: which ones does not matter, only how many.
+#[test]
+fn increments_without_outcomes_are_alike() {
+    let increment = Request::Increment { key: b"k", by: 1 };
+    let get = Request::Get { key: b"k" };
+    let mut history: Vec<_> =
+        (0..300).map(|number| operation(number, (number, None), &increment)).collect();
+    for (number, value) in [(400, "7"), (500, "190"), (600, "300")] {
+        let mut get = operation(number, (number, Some(number)), &get);
+        Response::Value(value.as_bytes()).encode(&mut get.reply);
+        history.push(get);
+    }
+    assert_eq!(truth(&history, 1_000_000), Truth::True);
+    Response::Value(b"301").encode(&mut history.last_mut().unwrap().reply);
+    assert_eq!(truth(&history, 1_000_000), Truth::False);
 }

@@ -383,5 +383,5 @@ fn without_a_log_the_black_box_decides() {
     assert_eq!(stale.check(&options).linearizable, Truth::False);
     let verdict = Run { history: run(Shape::default()).history, ..fine }.check(&options);
     assert_eq!(verdict.linearizable, Truth::Undecided, "scans are not looked at");
-    assert!(verdict.undecided_because.iter().any(|reason| reason.contains("scans")));
+    assert!(verdict.black_box_because.iter().any(|reason| reason.contains("scans")));
 }
