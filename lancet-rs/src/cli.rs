@@ -85,6 +85,9 @@ pub struct Arguments {
     /// Give a request up after this time; its outcome is then unknown.
     #[arg(long, value_parser = parse_duration, default_value = "2s")]
     pub timeout: Duration,
+    /// Repeat a request for the first time after this silence; the time doubles with each try.
+    #[arg(long, value_parser = parse_duration, default_value = "50ms")]
+    pub retry_after: Duration,
     /// What a thread does while nothing is due.
     #[arg(long, value_enum, default_value_t = Idle::Wait)]
     pub idle: Idle,
@@ -113,8 +116,10 @@ pub struct Arguments {
 pub enum Idle {
     /// Poll on: the most exact, for a core of its own.
     Spin,
-    /// Wait in the kernel for a packet or the next moment, when that is far enough.
+    /// Wait in the kernel for a packet or the next moment when that is 100 us away or more, else poll on.
     Wait,
+    /// Always wait in the kernel: later by some 50 us, and easy on cores that others need.
+    Sleep,
 }
 
 /// A run that holds together.
@@ -136,6 +141,8 @@ pub struct Plan {
     pub plain: bool,
     /// After which a request is given up.
     pub timeout: Duration,
+    /// After which a request is repeated for the first time.
+    pub retry_after: Duration,
     /// What a thread does while nothing is due.
     pub idle: Idle,
     /// Address to send from.
@@ -250,6 +257,7 @@ impl Plan {
             sessions_per_thread: sessions.div_ceil(threads),
             plain: arguments.plain,
             timeout: arguments.timeout,
+            retry_after: arguments.retry_after,
             idle: arguments.idle,
             from: arguments.from,
             group,

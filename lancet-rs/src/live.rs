@@ -40,6 +40,7 @@ const COUNTS: usize = 7;
 #[repr(align(128))]
 pub struct Gauge {
     counts: [AtomicU64; COUNTS],
+    open: AtomicU64,
     latencies: Box<[AtomicU64]>,
 }
 
@@ -47,6 +48,7 @@ pub struct Gauge {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Snapshot {
     counts: [u64; COUNTS],
+    open: u64,
     latencies: Vec<u64>,
 }
 
@@ -56,6 +58,7 @@ impl Gauge {
     pub fn new() -> Self {
         Self {
             counts: core::array::from_fn(|_| AtomicU64::new(0)),
+            open: AtomicU64::new(0),
             latencies: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -63,6 +66,11 @@ impl Gauge {
     /// Adds to a counter. For the owning thread alone: two writers would lose counts.
     pub fn add(&self, count: Count, more: u64) {
         raise(&self.counts[count as usize], more);
+    }
+
+    /// How many requests are under way now. For the owning thread alone.
+    pub fn set_open(&self, open: usize) {
+        self.open.store(open as u64, Relaxed);
     }
 
     /// Counts an answer's latency, in nanoseconds. For the owning thread alone.
@@ -80,8 +88,9 @@ impl Default for Gauge {
 impl Snapshot {
     /// Reads and adds up the counters of all threads.
     pub fn of<'a>(gauges: impl IntoIterator<Item = &'a Gauge>) -> Self {
-        let mut sum = Self { counts: [0; COUNTS], latencies: vec![0; BUCKETS] };
+        let mut sum = Self { counts: [0; COUNTS], open: 0, latencies: vec![0; BUCKETS] };
         for gauge in gauges {
+            sum.open += gauge.open.load(Relaxed);
             let counts = sum.counts.iter_mut().zip(&gauge.counts);
             let latencies = sum.latencies.iter_mut().zip(&gauge.latencies);
             counts.chain(latencies).for_each(|(sum, count)| *sum += count.load(Relaxed));
@@ -105,12 +114,10 @@ impl Snapshot {
         self.counts[count as usize]
     }
 
-    /// Requests sent and not ended.
+    /// Requests under way at the moment of the snapshot; of a difference, at its end.
     #[must_use]
     pub fn open(&self) -> u64 {
-        let ended =
-            [Count::Answered, Count::Refused, Count::Unknown].map(|count| self.count(count));
-        self.count(Count::Sent).saturating_sub(ended.iter().sum())
+        self.open
     }
 
     /// The latency that `share` (0 to 1) of the answers do not exceed, in microseconds; 0 without answers.
@@ -183,12 +190,15 @@ mod tests {
         gauges[1].add(Count::Sent, 5);
         gauges[0].add(Count::Answered, 9);
         gauges[0].record(1_000_000);
+        gauges[0].set_open(4);
+        gauges[1].set_open(2);
         let first = Snapshot::of(&gauges);
         assert_eq!((first.count(Count::Sent), first.open()), (15, 6));
         gauges[1].add(Count::Answered, 3);
         gauges[1].add(Count::Unknown, 1);
         (0..99).for_each(|_| gauges[1].record(1_000));
         gauges[1].record(50_000);
+        gauges[0].set_open(0);
         let second = Snapshot::of(&gauges);
         let last = second.since(&first);
         assert_eq!((last.count(Count::Sent), last.count(Count::Answered)), (0, 3));

@@ -128,6 +128,7 @@ mod tests {
         gauge.add(Count::Answered, 990);
         gauge.add(Count::Nacks, 3);
         gauge.add(Count::Unknown, 10);
+        gauge.set_open(100);
         (0..990).for_each(|_| gauge.record(1_000_000));
         let second = Duration::from_secs(1);
         let tick = Tick::new(2 * second, second, "before", &earlier, &Snapshot::of([&gauge]));

@@ -34,10 +34,32 @@ pub struct Report {
     pub operations: u64,
     /// What makes these figures doubtful; empty in a good run.
     pub warnings: Vec<String>,
+    /// The seed that repeats the run.
+    pub seed: u64,
     /// The command that made it.
     pub command: String,
     /// The program that made it.
     pub version: String,
+}
+
+/// Where a report comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Whether the workload has writes.
+    pub has_writes: bool,
+    /// The seed that repeats the run.
+    pub seed: u64,
+    /// The command line.
+    pub command: String,
+}
+
+/// A report as a line of progress.
+#[derive(Debug, Serialize)]
+pub struct Event<'a> {
+    /// What this line is: `report`.
+    event: &'static str,
+    #[serde(flatten)]
+    report: &'a Report,
 }
 
 /// One line of the table. Times in microseconds unless the name says otherwise; `None` without samples.
@@ -92,15 +114,10 @@ pub struct Line {
 impl Report {
     /// Sums up what all threads measured.
     #[must_use]
-    pub fn new(
-        phases: &Phases,
-        measures: &Measures,
-        writes_scheduled: bool,
-        command: String,
-    ) -> Self {
+    pub fn new(phases: &Phases, measures: &Measures, origin: Origin) -> Self {
         let gap = |start, end| {
             let gap = || milliseconds(measures.writes.longest_gap(start..end));
-            writes_scheduled.then(gap)
+            origin.has_writes.then(gap)
         };
         let lines: Vec<Line> = phases
             .list()
@@ -117,7 +134,8 @@ impl Report {
             warnings: lines.iter().flat_map(Line::warnings).collect(),
             phases: lines,
             total,
-            command,
+            seed: origin.seed,
+            command: origin.command,
             version: concat!("lancet ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -135,6 +153,12 @@ impl Report {
             let _ = writeln!(text, "warning: {warning}");
         }
         text
+    }
+
+    /// The same as a line of progress.
+    #[must_use]
+    pub fn event(&self) -> Event<'_> {
+        Event { event: "report", report: self }
     }
 
     /// The same as JSON, indented.

@@ -5,6 +5,10 @@ use serde_json::Value;
 use super::*;
 use crate::measure::Ending;
 
+fn origin(has_writes: bool) -> Origin {
+    Origin { has_writes, seed: 7, command: "lancet --rate 100".to_owned() }
+}
+
 /// Two phases of a second: 100 answers at 1 ms, then 50 answers at 2 ms, one of each other ending, and a silent half.
 fn report(late: u64) -> Report {
     let phases = Phases::parse("before:1s,leader killed:1s").unwrap();
@@ -26,7 +30,7 @@ fn report(late: u64) -> Report {
         second.end(ending);
     }
     (second.counts.nacks, second.counts.retries) = (7, 8);
-    Report::new(&phases, &measures, true, "lancet --rate 100".to_owned())
+    Report::new(&phases, &measures, origin(true))
 }
 
 #[test]
@@ -50,6 +54,7 @@ fn the_json_has_the_promised_fields() {
     assert!(close(&json["total"]["p50_us"], 1_000.0) && close(&json["total"]["p99_us"], 2_000.0));
     assert!(close(&json["total"]["from_send_p99_us"], 900.0));
     assert_eq!(json["command"], "lancet --rate 100");
+    assert_eq!(json["seed"], 7);
     assert!(json["version"].as_str().unwrap().starts_with("lancet "));
     assert_eq!(json["warnings"], Value::Array(Vec::new()));
 }
@@ -95,7 +100,7 @@ fn r1_a_generator_that_does_not_keep_up_says_so() {
 fn without_writes_there_is_no_gap() {
     let phases = Phases::single("run", Duration::from_secs(1));
     let measures = Measures::new(&phases, Duration::ZERO);
-    let report = Report::new(&phases, &measures, false, String::new());
+    let report = Report::new(&phases, &measures, origin(false));
     assert_eq!(report.longest_write_gap_ms, None);
     assert_eq!(report.total.p50_us, None);
     assert!(report.table().lines().nth(1).unwrap().ends_with('-'));

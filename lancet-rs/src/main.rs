@@ -1,0 +1,70 @@
+//! The program. See the crate's documentation and `lancet --help`.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use lancet_rs::cli::{Arguments, Plan};
+use lancet_rs::progress::Progress;
+use lancet_rs::report::{Origin, Report};
+use lancet_rs::run::{print_json, run};
+
+fn main() -> ExitCode {
+    // A wrong command line ends here, with status 2.
+    let arguments = Arguments::parse();
+    let plan = match Plan::new(&arguments) {
+        Ok(plan) => plan,
+        Err(error) => {
+            eprintln!("lancet: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match load(&arguments, &plan) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("lancet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the plan and shows its result. Whether all replies were what was asked for.
+fn load(arguments: &Arguments, plan: &Plan) -> anyhow::Result<bool> {
+    let progress = match (arguments.quiet, arguments.progress) {
+        (true, Progress::Text) => Progress::None,
+        (_, progress) => progress,
+    };
+    let measures = run(plan, arguments.history.as_deref(), progress)?;
+    let (has_writes, seed) = (plan.workload.has_writes(), plan.schedule.seed);
+    let origin = Origin { has_writes, seed, command: command() };
+    let report = Report::new(&plan.phases, &measures, origin);
+    if let Some(file) = &arguments.json {
+        let json = report.json().context("the report as JSON")?;
+        fs::write(file, json + "\n").with_context(|| file.display().to_string())?;
+    }
+    match progress {
+        Progress::Json => {
+            print_json(&report.event());
+            eprint!("{}", report.table());
+        }
+        _ if arguments.quiet => {}
+        _ => print!("{}", report.table()),
+    }
+    Ok(report.total.bad_replies == 0)
+}
+
+/// The command line, quoted where a shell needs it.
+fn command() -> String {
+    let quoted = |word: String| {
+        let plain = |sign: char| sign.is_ascii_alphanumeric() || "-_./=:,+".contains(sign);
+        if !word.is_empty() && word.chars().all(plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    };
+    std::env::args().map(quoted).collect::<Vec<_>>().join(" ")
+}
