@@ -256,7 +256,12 @@ impl Check<'_> {
             reply_max: bytes("reply_max", settings.reply_max)?,
         };
         limits.check().map_err(|error| {
-            self.error(&format!("{base}.{}", error.field), limit_problem(&error, &limits))
+            // Some bounds are of two fields together; the first is where to look.
+            let first = error.field.split(' ').next().unwrap_or_default();
+            let position = self.positions.find(&format!("{base}.{first}"));
+            let field = format!("{base}.{}", error.field);
+            let wrong = self.error(&field, limit_problem(&error, &limits));
+            ConfigError { position: Some(position), ..wrong }
         })?;
         Ok(limits)
     }
@@ -360,19 +365,21 @@ impl Check<'_> {
 
 /// A limit's own error in the units of the file.
 fn limit_problem(error: &LimitError, limits: &Limits) -> Problem {
-    let printed = |value: u64| match error.field {
-        "reply_keep_max" | "request_max" | "reply_max" => Quantity::Bytes(value),
-        "plain_ids_max" | "sessions_max" | "session_window" => Quantity::Count(value),
-        _ => Quantity::Time(Duration::from_millis(value)),
+    // The limits' own check speaks of durations in milliseconds.
+    let time = match error.field {
+        "unordered_expiry" => Some(limits.unordered_expiry),
+        "packet_life" => Some(limits.packet_life),
+        "answer_ttl" => Some(limits.answer_ttl),
+        "plain_window" => Some(limits.plain_window),
+        "session_expiry" => Some(limits.session_expiry),
+        _ => None,
     };
-    let found = match error.field {
-        "unordered_expiry" => Quantity::Time(limits.unordered_expiry),
-        "packet_life" => Quantity::Time(limits.packet_life),
-        "answer_ttl" => Quantity::Time(limits.answer_ttl),
-        "plain_window" => Quantity::Time(limits.plain_window),
-        "session_expiry" => Quantity::Time(limits.session_expiry),
-        _ => printed(error.value),
+    let printed = |value: u64| match (time, error.field) {
+        (Some(_), _) => Quantity::Time(Duration::from_millis(value)),
+        (None, "reply_keep_max" | "request_max" | "reply_max") => Quantity::Bytes(value),
+        (None, _) => Quantity::Count(value),
     };
+    let found = time.map_or(printed(error.value), Quantity::Time);
     let bound = match error.bound {
         LimitBound::AtLeast(bound) => Bound::AtLeast(printed(bound)),
         LimitBound::AtMost(bound) => Bound::AtMost(printed(bound)),

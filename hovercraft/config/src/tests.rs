@@ -123,3 +123,15 @@ fn the_key_stands_beside_the_file() {
     assert_eq!(cluster.load_key().unwrap(), Some((key, None)));
     std::fs::remove_dir_all(&directory).unwrap();
 }
+
+#[test]
+fn the_files_that_we_ship_hold_together() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/clusters");
+    let mut files = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let cluster = Cluster::load(&entry.unwrap().path()).unwrap();
+        assert_eq!(cluster.warnings, [Warning::NoKey]);
+        files += 1;
+    }
+    assert!(files > 0);
+}

@@ -228,6 +228,10 @@ fn limits_hold_together_and_say_it_in_the_files_units() {
             "28: groups[0].limits.sessions_max = 99999999999 must be at most 4294967295; lower it",
         ),
         (
+            "session_window: 32768, sessions_max: 10000",
+            "30: groups[0].limits.session_window * sessions_max = 327680000 must be at most 268435456; lower one of them",
+        ),
+        (
             "session_window: 0",
             "30: groups[0].limits.session_window = 0 must be at least 1; raise it",
         ),

@@ -30,7 +30,7 @@ fn words_that_ron_takes_for_its_own_are_quoted() {
 }
 
 fn limits() -> impl Strategy<Value = LimitSettings> {
-    (10_u64..500, 0_u64..100, 10_u64..500, 1_u64..1 << 20, 1_u64..32_768, 1_u64..200_000).prop_map(
+    (10_u64..500, 0_u64..100, 10_u64..500, 1_u64..1 << 13, 1_u64..32_768, 1_u64..200_000).prop_map(
         |(expiry, life, ttl, sessions, window, bytes)| {
             let ms = |ms| Span(Duration::from_millis(ms));
             let plain = expiry + life + ttl;
