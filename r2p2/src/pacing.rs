@@ -226,7 +226,8 @@ impl LongSends {
         }
         let idle = send.left.is_empty();
         let packets = send.form.packets(send.body.len()).unwrap_or(0);
-        for index in wanted.ranges(packets).flatten() {
+        // HC13: an honest list names no packet twice.
+        for index in wanted.ranges(packets).flatten().take(packets.into()) {
             send.left.insert(index);
         }
         send.to = from;
@@ -264,6 +265,11 @@ impl LongSends {
         });
         let kept = self.table.first(KEPT).map(|place| self.table.value(place).keep_until);
         active.into_iter().chain(kept).min()
+    }
+
+    /// Changes how long messages are kept: those whose last packet leaves from now on.
+    pub fn set_keep_for(&mut self, keep_for: Duration) {
+        self.settings.keep_for = keep_for;
     }
 
     /// Messages held.

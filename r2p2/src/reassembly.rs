@@ -17,6 +17,7 @@
 //!   and, of a request, only when its first packet is held (HC10).
 
 use core::ops::Range;
+use core::time::Duration;
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -190,6 +191,11 @@ impl Reassembly {
     /// Changes the length of the longest message: of those that begin from now on.
     pub fn set_body_max(&mut self, body_max: usize) {
         self.settings.body_max = body_max;
+    }
+
+    /// Changes the life of partial messages with the extension.
+    pub fn set_extended_ttl(&mut self, extended_ttl: Duration) {
+        self.settings.extended_ttl = extended_ttl;
     }
 
     fn take<T>(

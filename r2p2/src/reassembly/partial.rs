@@ -65,20 +65,32 @@ impl PacketSet {
 
     /// The lowest index in the set.
     pub(crate) fn first(&self) -> Option<u16> {
-        let word = self.0.iter().position(|&word| word != 0)?;
-        let bit = u16::try_from(self.0[word].trailing_zeros()).ok()?;
-        Some(u16::try_from(word).ok()? * 64 + bit)
+        self.next(0, true)
     }
 
     /// Runs of indexes below `packets` that are not in the set, lowest first.
     pub(crate) fn holes(&self, packets: u16) -> impl Iterator<Item = Range<u16>> + '_ {
         let mut at = 0;
         core::iter::from_fn(move || {
-            let start = (at..packets).find(|&index| !self.contains(index))?;
-            let end = (start..packets).find(|&index| self.contains(index)).unwrap_or(packets);
+            let start = self.next(at, false).filter(|&start| start < packets)?;
+            let end = self.next(start, true).map_or(packets, |end| end.min(packets));
             at = end;
             Some(start..end)
         })
+    }
+
+    /// The lowest index from `from` on that is, or is not, in the set.
+    fn next(&self, from: u16, present: bool) -> Option<u16> {
+        let mut below = (1u64 << (from % 64)) - 1;
+        for (word, &bits) in self.0.iter().enumerate().skip(usize::from(from / 64)) {
+            let left = if present { bits } else { !bits } & !below;
+            below = 0;
+            if left != 0 {
+                let bit = u16::try_from(left.trailing_zeros()).ok()?;
+                return Some(u16::try_from(word).ok()? * 64 + bit);
+            }
+        }
+        None
     }
 }
 
@@ -205,5 +217,34 @@ impl Partial {
     fn bytes_at(&self, index: u16) -> Option<&[u8]> {
         let start = self.start_of(index);
         self.buffer.as_slice().get(start..self.start_of(index + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn holes_are_what_is_not_there(
+            held in prop::collection::btree_set(0..PACKETS_MAX, 0..60),
+            runs in prop::collection::vec((0..PACKETS_MAX, 0..200u16), 0..6),
+            packets in 1..=PACKETS_MAX,
+        ) {
+            let mut set = PacketSet::default();
+            let runs = runs.into_iter().flat_map(|(start, len)| start..(start + len).min(PACKETS_MAX));
+            for index in held.into_iter().chain(runs) {
+                set.insert(index);
+            }
+            let slow: Vec<u16> = (0..packets).filter(|&index| !set.contains(index)).collect();
+            let holes: Vec<Range<u16>> = set.holes(packets).collect();
+            prop_assert!(holes.windows(2).all(|pair| pair[0].end < pair[1].start));
+            prop_assert_eq!(holes.into_iter().flatten().collect::<Vec<_>>(), slow);
+            let first = (0..PACKETS_MAX).find(|&index| set.contains(index));
+            prop_assert_eq!(set.first(), first);
+            prop_assert_eq!(set.is_empty(), first.is_none());
+        }
     }
 }
