@@ -421,6 +421,29 @@ fn hc5_reads_never_enter_the_table() {
     assert_eq!(replica.write(session, 1, 1), Decision::Dropped);
 }
 
+#[test]
+fn log_time_never_falls_whatever_a_stamp_says() {
+    let mut replica = Replica::new();
+    executed(replica.apply(plain(1, 0)));
+    executed(replica.apply(plain(2, WINDOW_US + 1)));
+    executed(replica.apply(plain(3, 0)));
+    assert_eq!(replica.table.log_time_us(), WINDOW_US + 1);
+    repeated(replica.apply(plain(3, 2 * WINDOW_US + 1)));
+}
+
+#[test]
+fn an_image_in_which_two_ids_share_a_slot_is_refused() {
+    let mut replica = Replica::new();
+    executed(replica.apply(plain(1, 0)));
+    executed(replica.apply(plain(2, 0)));
+    let mut image = replica.table.image();
+    // Magic, log time, count, then eight words for each id, its slot last.
+    let slot = 8 * (3 + 2 * 8) - 8..8 * (3 + 2 * 8);
+    assert_eq!(image[slot.clone()], 1u64.to_be_bytes());
+    image[slot].copy_from_slice(&0u64.to_be_bytes());
+    assert!(Table::restore(&image, &replica.limits, 1).is_err(), "T4");
+}
+
 /// The largest number is a number like any other, in keeping, closing and expiring.
 #[test]
 fn hc13_the_last_number_that_there_is_harms_nobody() {

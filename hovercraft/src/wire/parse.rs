@@ -9,8 +9,8 @@ use super::layout::{
     RawHead, TRANSFER, read_life,
 };
 use super::{
-    Aggregate, AppliedList, Bodies, Chunk, ENTRIES_MAX, Entries, Field, Forward, HEAD_LEN, Head,
-    Lives, MAC_LEN, MacKey, NodeMessage, PACKET_MAX, Report, VERSION, WantedList, Way, WireError,
+    Aggregate, AppliedList, Bodies, Chunk, Entries, Field, Forward, HEAD_LEN, Head, Lives, MAC_LEN,
+    MacKey, NodeMessage, PACKET_MAX, Report, VERSION, WantedList, Way, WireError,
 };
 use crate::entry::ENTRY_LEN;
 
@@ -134,7 +134,7 @@ fn read_append<'a>(raw: &RawHead, tail: &'a [u8]) -> Result<NodeMessage<'a>, Wir
         answer: flags & ANSWER != 0,
     };
     let len = usize::from(count) * ENTRY_LEN;
-    if usize::from(count) > ENTRIES_MAX || len > tail.len() {
+    if len > tail.len() {
         return Err(WireError::Field(Field::Count));
     }
     let (bytes, rest) = tail.split_at(len);

@@ -10,6 +10,8 @@ use raft_core::message::{Append, Message};
 use super::*;
 use crate::entry::{EntryKind, Request};
 
+mod refusals;
+
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     let pairs = digits.chunks(2).map(|pair| str::from_utf8(pair).unwrap());
@@ -385,63 +387,4 @@ fn hc13_without_a_valid_mac_nothing_has_an_effect() {
         let before_the_mac = matches!(refused, WireError::Header | WireError::Version(_));
         assert!(refused == WireError::Mac || (bit < 72 && before_the_mac), "bit {bit}: {refused}");
     }
-}
-
-/// Every way in which a field can be wrong, and the name that it gets.
-#[test]
-fn what_is_refused_and_why() {
-    let good = packet(
-        "cc0851c0 00000001 01 03 00 02 0003 0021",
-        APPEND_FIELDS,
-        &format!("{ENTRIES} 00000002 616263"),
-    );
-    let refused = |at: usize, byte: u8| {
-        let mut bytes = good.clone();
-        bytes[at] = byte;
-        parse(&bytes, None).unwrap_err()
-    };
-    for at in [0, 1, 3, 4, 5, 6, 7] {
-        assert_eq!(refused(at, 0x77), WireError::Header, "byte {at}");
-    }
-    assert_eq!(refused(2, 0x01), WireError::Header, "a client's request");
-    assert_eq!(refused(2, 0x61), WireError::Kind(3), "an append is no reply");
-    assert_eq!(refused(8, 2), WireError::Version(2));
-    assert_eq!(refused(9, 0), WireError::Kind(0));
-    assert_eq!(refused(9, 14), WireError::Kind(14));
-    assert_eq!(refused(9, 1), WireError::Field(Field::Flags), "a request for votes has no bodies");
-    assert_eq!(refused(10, 2), WireError::Field(Field::Way));
-    assert_eq!(refused(11, 16), WireError::Field(Field::Sender));
-    assert_eq!(refused(13, 2), WireError::Field(Field::Bodies), "an entry is no body");
-    assert_eq!(refused(13, 4), WireError::Field(Field::Count));
-    assert_eq!(refused(13, 22), WireError::Field(Field::Count));
-    assert_eq!(refused(12, 0xFF), WireError::Field(Field::Count));
-    assert_eq!(refused(15, 0x20 | 0x10), WireError::Field(Field::Configuration));
-    assert_eq!(refused(15, 1), WireError::Field(Field::Bodies), "bytes behind the entries");
-    for at in [24, 40, 56, 64, 80, 96] {
-        assert_eq!(refused(at, 0x40), WireError::Field(Field::Number), "byte {at}");
-    }
-    let entry = |place: usize, at: usize| HEAD_LEN + 64 * place + at;
-    assert_eq!(refused(entry(0, 50), 0x01), WireError::Field(Field::Entry), "a no-op's replier");
-    assert_eq!(refused(entry(0, 63), 1), WireError::Field(Field::Entry), "a no-op's stamp");
-    assert_eq!(refused(entry(0, 50), 0x80), WireError::Field(Field::Entry), "a plain no-op");
-    assert_eq!(refused(entry(0, 50), 0x10), WireError::Field(Field::Configuration), "not the last");
-    for kind in [0x60, 0x70, 0xC0, 0xE0] {
-        assert_eq!(refused(entry(2, 50), kind), WireError::Field(Field::Entry), "kind {kind:x}");
-    }
-    assert_eq!(refused(entry(2, 50), 0xA0), WireError::Field(Field::Entry), "plain, in a session");
-    assert_eq!(refused(entry(2, 50), 0x40), WireError::Field(Field::Entry), "opened in a session");
-    assert_eq!(refused(entry(1, 50), 0x50), WireError::Field(Field::Entry), "closes no session");
-    assert_eq!(refused(entry(1, 56), 0x40), WireError::Field(Field::Entry), "stamp");
-    assert_eq!(
-        refused(entry(1, 53), 4),
-        WireError::Field(Field::Bodies),
-        "longer than what is here"
-    );
-    assert_eq!(refused(entry(3, 3), 1), WireError::Field(Field::Bodies), "a no-op's body");
-    assert_eq!(refused(entry(3, 3), 10), WireError::Field(Field::Bodies), "a fourth entry's");
-    for len in 0..good.len() {
-        let refused = parse(&good[..len], None).unwrap_err();
-        assert!(len >= HEAD_LEN || refused == WireError::Length(len), "{refused} at {len}");
-    }
-    assert_eq!(parse(&[0; PACKET_MAX + 1], None), Err(WireError::Length(PACKET_MAX + 1)));
 }
