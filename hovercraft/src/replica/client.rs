@@ -44,6 +44,7 @@ impl Replica {
     }
 
     fn on_request_packet(&mut self, now: Instant, arrival: &Arrival<'_>, packet: &Packet<'_>) {
+        self.counters.request_packets += 1;
         if !self.takes_requests() {
             self.counters.not_standing += 1;
             return;

@@ -146,8 +146,6 @@ impl Replica {
         self.applied = index;
         let Some(core) = &mut self.core else { return };
         core.release(index);
-        let me = core.me().id;
-        self.report_applied(me, index);
     }
 
     /// Keeps the dump that a history check wants.

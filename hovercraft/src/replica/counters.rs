@@ -20,6 +20,8 @@ macro_rules! counters {
 counters! {
     /// Packets received.
     packets,
+    /// Packets of clients' requests, passed on ones included.
+    request_packets,
     /// Packets that are no message: dropped.
     bad_packets,
     /// Messages between nodes with a wrong MAC: dropped.
@@ -44,8 +46,10 @@ counters! {
     appends_sent,
     /// Heartbeats and news of a commit sent, one for each destination.
     empty_appends_sent,
-    /// Acknowledgements received.
+    /// Acknowledgements received, heartbeats' included.
     acks_received,
+    /// Of these, the ones that told of entries not acknowledged before.
+    append_acks_received,
     /// Applied indexes told outside an acknowledgement.
     reports_sent,
     /// Applied indexes heard outside an acknowledgement.

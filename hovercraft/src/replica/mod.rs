@@ -342,8 +342,7 @@ impl Replica {
         self.counters.elections_won += 1;
         self.repliers.reset();
         self.parked.clear();
-        let (me, applied) = (self.settings.me, self.applied);
-        self.report_applied(me, applied);
+        self.report_own();
         let unborn = |core: &Core| core.configuration().epoch == LogIndex::ZERO;
         self.wants_configuration = self.core.as_ref().is_some_and(unborn);
     }

@@ -68,6 +68,7 @@ impl Replica {
                 if self.core.as_ref().is_some_and(|core| core.term() == term) {
                     self.counters.reports_received += 1;
                     self.report_of(head.sender, head.applied);
+                    self.report_own();
                 }
             }
             NodeMessage::Aggregate(_) => self.counters.unexpected_packets += 1,
@@ -96,11 +97,17 @@ impl Replica {
             Message::Reject { term, .. } => Some(term),
             _ => None,
         };
+        let matched = core.match_index(head.sender.id);
         core.receive(now, head.sender, message);
+        let news = core.match_index(head.sender.id) > matched;
+        self.counters.append_acks_received += u64::from(news && term.is_some());
         let reports = term == Some(core.term());
         self.settle(now, now);
         if reports {
             self.report_of(head.sender, head.applied);
+            if !news {
+                self.report_own();
+            }
         }
     }
 
@@ -396,6 +403,7 @@ impl Replica {
         if forward.body.chunk == 0 && self.is_overloaded() {
             return self.counters.refused_overload += 1;
         }
+        self.counters.request_packets += 1;
         let key = BodyKey { id: forward.body.id, hash: forward.body.hash };
         let hash_key = &self.hash_key;
         let hash = |bytes: &[u8]| body_hash(hash_key, bytes);

@@ -25,6 +25,7 @@ impl Replica {
         self.store.expire(now, self.heard.us(), expiry, &mut self.pool);
         let eligible = self.eligible();
         let mut next = self.store.next_waiting(None);
+        let before = self.counters.ordered;
         while let Some(at) = next {
             next = self.store.next_waiting(Some(at));
             let origin = self.store.origin(at);
@@ -33,16 +34,31 @@ impl Replica {
                 continue;
             }
             if !self.append_entry(now, at, eligible) {
-                return;
+                break;
             }
         }
+        // A follower's word of what it applied comes with its acknowledgement, one append late. The leader's own counts from the
+        // same moment, or it would always have the shortest queue.
+        if self.counters.ordered > before {
+            self.report_own();
+        }
+    }
+
+    /// The leader's own applied index, as if it had acknowledged this append to itself.
+    pub(super) fn report_own(&mut self) {
+        let (me, applied) = (self.settings.me, self.applied);
+        self.report_applied(me, applied);
     }
 
     /// False when the log or every replier's queue is full.
     fn append_entry(&mut self, now: Instant, at: BodyRef, eligible: NodeSet) -> bool {
-        let Some(core) = &mut self.core else { return false };
-        let me = core.me().id;
-        let Some(replier) = self.repliers.choose(eligible, me) else { return false };
+        let me = self.settings.me;
+        let mut chosen = self.repliers.choose(eligible, me);
+        if chosen.is_none() {
+            self.report_own();
+            chosen = self.repliers.choose(eligible, me);
+        }
+        let (Some(replier), Some(core)) = (chosen, &mut self.core) else { return false };
         let (key, origin) = (self.store.key(at), self.store.origin(at));
         let len = self.store.body(at).len();
         let last = self.meta.last_stamp();

@@ -117,16 +117,34 @@ impl SimClient {
         }
     }
 
+    /// Puts one value, beside its habits.
+    pub(crate) fn put(&mut self, now: Duration, key: &[u8], value: &[u8]) {
+        let mut body = Vec::new();
+        Request::Put { key, value }.encode(&mut body).unwrap();
+        self.submit(now, body, OperationKind::Write);
+    }
+
+    /// Asks for everything.
+    pub(crate) fn scan(&mut self, now: Duration) {
+        let mut body = Vec::new();
+        Request::FULL_SCAN.encode(&mut body).unwrap();
+        self.submit(now, body, OperationKind::Read);
+    }
+
     fn ask(&mut self, now: Duration) {
         let mut body = Vec::new();
         let kind = self.draw(&mut body);
+        let pause = 1 + micros(self.habits.pause);
+        self.next_at = now + Duration::from_micros(1 + self.random.below(pause));
+        self.submit(now, body, kind);
+    }
+
+    fn submit(&mut self, now: Duration, body: Vec<u8>, kind: OperationKind) {
         let policy = match kind {
             OperationKind::Read => Policy::ReplicatedRead,
             OperationKind::Write => Policy::Replicated,
         };
         let tag = self.next_tag;
-        let pause = 1 + micros(self.habits.pause);
-        self.next_at = now + Duration::from_micros(1 + self.random.below(pause));
         if self.client.submit(now, policy, &body, tag).is_ok() {
             let session = self.client.session().unwrap_or(0);
             self.open.insert(tag, Open { body, kind, invoked: now, session });

@@ -90,6 +90,8 @@ impl Cluster {
 
     /// Runs until `end`; then the time is `end`.
     pub(crate) fn run_until(&mut self, end: Duration) {
+        // What was submitted since leaves now.
+        self.step_clients();
         loop {
             let next = self.next_event().max(self.now);
             if next > end {
@@ -139,6 +141,15 @@ impl Cluster {
         });
         assert!(settled, "seed {}: no leader within 20 s", self.seed);
         self.leader().unwrap()
+    }
+
+    /// The first client puts as many small values, each when the one before was answered and nothing more is under way.
+    pub(crate) fn put_one_by_one(&mut self, count: u64) {
+        for number in 0..count {
+            self.clients[0].put(self.now, b"key", &number.to_be_bytes());
+            let answered = |cluster: &Self| !cluster.clients[0].is_idle();
+            assert!(self.run_while(Duration::from_secs(5), answered), "put {number} of {count}");
+        }
     }
 
     /// The node's memory is gone.
