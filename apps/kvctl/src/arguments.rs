@@ -18,7 +18,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// Name of the group in it; the first one if not given.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub group: Option<String>,
     /// Print the answer as one line of JSON.
     #[arg(long, global = true)]
