@@ -4,7 +4,7 @@
 //! changes with the cluster key; the one for hashes is made once, at birth, and kept in the configuration for good, wrapped
 //! under whatever the cluster key is then.
 //!
-//! Without a cluster key hashes use public constants and guard against accidents only.
+//! A cluster without a key derives the key of its hashes from zeros: it guards against accidents only.
 
 use core::fmt;
 use core::hash::Hasher;
@@ -47,10 +47,7 @@ impl MacKey {
 }
 
 impl BodyHashKey {
-    /// Of clusters without a key: public.
-    pub const PUBLIC: Self = Self(*b"hovercraft body.");
-
-    /// The key of a cluster that is born with `cluster_key`.
+    /// The key of a cluster that is born with `cluster_key`; all zero in a cluster without one, so that anybody can make it.
     #[must_use]
     pub fn at_birth(cluster_key: &[u8; CLUSTER_KEY_LEN], cluster_id: u64) -> Self {
         Self(derive(cluster_key, b"body hash", cluster_id))
@@ -174,7 +171,7 @@ mod tests {
 
     #[test]
     fn keys_are_not_printed() {
-        assert_eq!(format!("{:?}", BodyHashKey::PUBLIC), "BodyHashKey(secret)");
+        assert_eq!(format!("{:?}", BodyHashKey([1; 16])), "BodyHashKey(secret)");
         assert_eq!(format!("{:?}", MacKey([1; 16])), "MacKey(secret)");
     }
 }
