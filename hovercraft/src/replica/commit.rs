@@ -146,6 +146,8 @@ impl Replica {
         self.applied = index;
         let Some(core) = &mut self.core else { return };
         core.release(index);
+        let whole = core.leader().is_some() && index == core.commit() && self.parked.is_empty();
+        self.caught_up |= whole;
     }
 
     /// Keeps the dump that a history check wants.

@@ -40,6 +40,8 @@ counters! {
     ordered,
     /// Times that a request waited because the log was full.
     log_full,
+    /// Leadership handed over because this node's application lags behind a full log.
+    handed_over_full,
     /// Elections won.
     elections_won,
     /// Appends with entries sent, one for each destination.

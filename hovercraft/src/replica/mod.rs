@@ -186,6 +186,7 @@ impl Replica {
             }
             self.settle(now, now);
             self.tell_applied(now);
+            self.mind_the_log(now);
         }
         self.heard.hear(self.log_time_us(now));
         self.heard.sample(now);
@@ -387,6 +388,32 @@ impl Replica {
             self.counters.appends_sent += u64::from(to.len());
         } else {
             self.counters.empty_appends_sent += u64::from(to.len());
+        }
+    }
+
+    /// HC12: a log full of what is not applied here makes a poor candidate, and a poor leader; HC1d: what every member has
+    /// acknowledged need not be kept for them.
+    fn mind_the_log(&mut self, now: Instant) {
+        let applied = self.applied;
+        let Some(core) = &mut self.core else { return };
+        let (room, reserve) = core.room();
+        let is_full = room <= reserve && applied < core.commit();
+        core.set_campaign_delay(is_full);
+        if !is_leader(core) {
+            return;
+        }
+        let everybody = core.configuration().everybody();
+        let held = everybody.iter().map(|id| core.match_index(id).unwrap_or_default()).min();
+        self.store.release(held.unwrap_or_default().min(applied), &mut self.pool);
+        let last = core.last_index();
+        let better = |id: &NodeId| {
+            core.match_index(*id) == Some(last)
+                && self.repliers.applied(*id).is_some_and(|theirs| theirs > applied)
+        };
+        let successor = everybody.iter().find(better).filter(|_| is_full);
+        if let Some(to) = successor.filter(|_| !core.is_transferring()) {
+            self.counters.handed_over_full += 1;
+            self.hand_leadership_over(now, Some(to));
         }
     }
 

@@ -401,7 +401,11 @@ impl Replica {
             return self.counters.unexpected_packets += 1;
         }
         if forward.body.chunk == 0 && self.is_overloaded() {
-            return self.counters.refused_overload += 1;
+            self.counters.refused_overload += 1;
+            let Chunk { id, client, plain, .. } = forward.body;
+            let (session, number) = (id.session, id.number);
+            let asker = AnswerTo { client, plain, session, number, asked: now };
+            return self.refuse_asker(&asker, Reason::Overload);
         }
         self.counters.request_packets += 1;
         let key = BodyKey { id: forward.body.id, hash: forward.body.hash };
