@@ -98,6 +98,22 @@ fn a_packet_longer_or_shorter_than_its_place_is_dropped() {
     assert_eq!(taken, Progress::Dropped(DropReason::Unexpected));
 }
 
+/// HC6d: what died of age is dead also when nobody came to bury it.
+#[test]
+fn a_plain_message_past_its_life_takes_no_packet() {
+    let (mut reassembly, mut pool) = (Reassembly::new(Settings::default(), 1), Pool::new(1 << 20));
+    let form = Form::PlainRequest { request_id: 1, policy: Policy::Replicated };
+    let mut insert = |index, after| {
+        let datagram = packet(form, index, 1_500);
+        let now = NOW + Duration::from_micros(after);
+        let arrived = Arrived { now, not_before: now, from: client().into() };
+        reassembly.request(arrived, &Packet::parse(&datagram).unwrap(), &mut pool)
+    };
+    assert_eq!(insert(0, 0), Progress::Partial);
+    assert_eq!(insert(0, 4_999), Progress::Duplicate);
+    assert_eq!(insert(1, 5_000), Progress::Dropped(DropReason::NoFirst));
+}
+
 fn drain(sends: &mut LongSends, now: Instant) -> Vec<SocketAddr> {
     let mut sent = Vec::new();
     while let Some(packet) = sends.poll(now) {
@@ -168,4 +184,16 @@ fn packets_wanted_of_a_request_wait_until_it_is_sent() {
     assert_eq!(drain(&mut sends, later + Duration::from_millis(1)), [leader, leader]);
     sends.forget(&request(1), group);
     assert!(!sends.wanted(later, leader, 5, 1, Wanted::parse(&ask).unwrap()));
+}
+
+/// HC13: a list that names a packet again and again ends where an honest one would.
+#[test]
+fn a_forged_list_costs_no_more_than_an_honest_one() {
+    let mut sends = LongSends::new(Pacing::default(), 1);
+    let body = Body::copy_from(&vec![1; 1_432 * 4]);
+    sends.push(NOW, client(), response(1), body, 0).unwrap();
+    assert_eq!(drain(&mut sends, NOW).len(), 4);
+    let ask = [[0, 0, 0, 2], [0, 0, 0, 2], [0, 3, 0, 1]].concat();
+    assert!(sends.wanted(NOW, client(), 5, 1, Wanted::parse(&ask).unwrap()));
+    assert_eq!(drain(&mut sends, NOW).len(), 2);
 }
