@@ -47,6 +47,6 @@ fn ids_go_round_and_pass_over_those_that_are_alive() {
         }
     }
     assert_eq!(alive.len(), 200);
-    // 200,000 ids take more than six windows of a second.
-    assert!(waits > 0 && now > Duration::from_secs(6), "{now:?}");
+    // 200,000 ids take six windows of a second and a part.
+    assert!(waits > 0 && now >= Duration::from_secs(6), "{now:?}");
 }
