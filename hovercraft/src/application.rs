@@ -192,6 +192,12 @@ impl<S: Service> Application<S> {
         &self.service
     }
 
+    /// Where the service stands: what a query outside the log is given.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        Context { index: self.applied.to_wire(), log_time_us: self.log_time_us }
+    }
+
     /// The last index executed here, or told of.
     #[must_use]
     pub fn applied(&self) -> LogIndex {
@@ -344,7 +350,7 @@ impl<S: Service> Application<S> {
         transmit: &mut Transmit<'_>,
     ) {
         self.counters.queries += 1;
-        let context = Context { index: self.applied.to_wire(), log_time_us: self.log_time_us };
+        let context = self.context();
         let mut reply = Reply::new(&mut self.reply, self.settings.reply_max as usize);
         let answered = if self.stopped {
             Err(Reason::Failed)

@@ -168,7 +168,12 @@ impl<'a> SnapshotReader<'a> {
 /// is equal; it guards against accidents, not against somebody who chooses the state.
 #[must_use]
 pub fn state_hash(service: &dyn Service) -> u64 {
-    let mut snapshot = service.snapshot();
+    snapshot_hash(&mut *service.snapshot())
+}
+
+/// [`state_hash`] of the state that a snapshot holds: for a thread that is not the service's.
+#[must_use]
+pub fn snapshot_hash(snapshot: &mut dyn Snapshot) -> u64 {
     let mut hasher = SipHasher13::new();
     let mut buffer = [0; 4_096];
     loop {

@@ -1,1 +1,50 @@
-//! The driver of a replica: threads, cores, control.
+//! A node: the driver around the two pure halves of `hovercraft` (design, section 5).
+//!
+//! A replicated service of your own is a `r2p2::service::Service` and a `main`:
+//!
+//! ```no_run
+//! # use kv::Kv as Counter;
+//! fn main() -> std::process::ExitCode {
+//!     hovercraft_node::run("counter", Counter::default)
+//! }
+//! ```
+//!
+//! started as `counter -- --config cluster.ron --id 1`, with `service: counter` in the file.
+//!
+//! | thread | does | file |
+//! |---|---|---|
+//! | network | packets, consensus, R2P2 | `network.rs` |
+//! | application | executes, answers | `application.rs` |
+//! | control | signals, logs | `control.rs` |
+//! | admin | HTTP for tools | [`admin`] |
+//!
+//! Invariants:
+//! - The first two share nothing but a ring, a few numbers and mailboxes (`link.rs`), and never log.
+//! - The other two never touch the first two's values: they ask, and get an answer at the end of a turn ([`Handle`]).
+#![deny(unsafe_code)]
+
+pub mod admin;
+mod application;
+mod audit;
+mod cli;
+mod control;
+pub mod ctl;
+#[allow(unsafe_code, reason = "the one door to libc; see its header")]
+mod ffi;
+mod handle;
+mod hex;
+mod link;
+mod logs;
+mod network;
+mod node;
+mod plan;
+pub mod report;
+mod services;
+mod settings;
+mod turn;
+mod words;
+
+pub use handle::{AskError, Handle, StateReport};
+pub use node::{Node, StartError};
+pub use plan::{Plan, PlanError};
+pub use services::{Services, main, run};

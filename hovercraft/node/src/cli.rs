@@ -1,0 +1,109 @@
+//! The command line of a node: `hovercraft-node [--udp] -- --config cluster.ron [--id 1] …`.
+//!
+//! What stands before `--` belongs to the back end (as with DPDK's EAL, which wants its own arguments there), what
+//! stands behind it to the node. Without `--` everything is the node's, on kernel UDP.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use thiserror::Error;
+
+/// What the node is asked to do.
+#[derive(Clone, Debug, Parser, PartialEq)]
+#[command(version, about = "One node of a replicated service", max_term_width = 100)]
+pub(crate) struct NodeArgs {
+    /// The cluster.ron
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Which member this is; without it, the one whose data address is this machine's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=15))]
+    pub(crate) id: Option<u8>,
+    /// The group, where several have such a member
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+    /// Print the effective configuration, or what is wrong with it, and exit
+    #[arg(long)]
+    pub(crate) check_config: bool,
+    /// What to log: a level, or targets with levels
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub(crate) log: String,
+    /// Log a JSON object per line
+    #[arg(long)]
+    pub(crate) log_json: bool,
+}
+
+/// How packets move. Each back end has arguments of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum BackEnd {
+    /// Kernel UDP.
+    Udp,
+}
+
+/// Why a command line cannot be followed.
+#[derive(Debug, Error)]
+pub(crate) enum CliError {
+    /// The node's own arguments; also how clap hands over `--help` and `--version`.
+    #[error(transparent)]
+    Node(#[from] clap::Error),
+    /// A back end that this build does not have.
+    #[error("{0}: this build has no DPDK back end; use --udp")]
+    NoDpdk(String),
+    /// Something else before `--`.
+    #[error("{0}: no back end is called so; there is --udp")]
+    NoSuchBackEnd(String),
+    /// The UDP back end takes no arguments.
+    #[error("{0}: the back end --udp takes no arguments; the node's own stand behind `--`")]
+    UdpArgument(String),
+    /// A back end's argument without `--`.
+    #[error("{0}: arguments of the back end stand before `--`: write {1} {0} -- --config FILE")]
+    NoSeparator(String, String),
+}
+
+const BEHIND: &str = "\
+Arguments before `--` choose the back end: --udp (kernel UDP, the default).
+
+Exit codes: 0 ended by a signal, or nothing wrong with the configuration; 1 could not start or go on; \
+2 wrong command line or configuration.
+SIGTERM and SIGINT: a leader hands over first, within a second; a second signal ends the node at once.";
+
+/// Reads a command line, without the program's name in front. `program` is for the help.
+///
+/// # Errors
+///
+/// [`CliError`]: what was wrong, or the text of `--help` or `--version`.
+pub(crate) fn parse(
+    program: &'static str,
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<(BackEnd, NodeArgs), CliError> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let separator = args.iter().position(|arg| arg == "--");
+    let (first, own) = match separator {
+        Some(place) => (&args[..place], &args[place + 1..]),
+        None => (&[][..], &args[..]),
+    };
+    if let Some(stray) = own.iter().find(|arg| *arg == "--udp" || *arg == "--dpdk") {
+        let stray = stray.to_string_lossy().into_owned();
+        return Err(CliError::NoSeparator(stray, program.to_owned()));
+    }
+    let back_end = back_end(first)?;
+    let command = NodeArgs::command()
+        .name(program)
+        .override_usage(format!("{program} [--udp] -- --config <FILE> [OPTIONS]"))
+        .after_help(BEHIND)
+        .no_binary_name(true);
+    let args = NodeArgs::from_arg_matches(&command.try_get_matches_from(own)?)?;
+    Ok((back_end, args))
+}
+
+/// What stands before `--`.
+fn back_end(args: &[OsString]) -> Result<BackEnd, CliError> {
+    let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    match words.as_slice() {
+        [] => Ok(BackEnd::Udp),
+        [name] if name == "--udp" => Ok(BackEnd::Udp),
+        [name, argument, ..] if name == "--udp" => Err(CliError::UdpArgument(argument.clone())),
+        [name, ..] if name == "--dpdk" => Err(CliError::NoDpdk(name.clone())),
+        [name, ..] => Err(CliError::NoSuchBackEnd(name.clone())),
+    }
+}

@@ -1,0 +1,201 @@
+//! Which services a program can run, and the program itself.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use dataplane::udp::BufferSizes;
+use hovercraft_config::{Cluster, Group};
+use r2p2::service::Service;
+use tracing::{error, info, warn};
+
+use crate::cli::{self, BackEnd, CliError, NodeArgs};
+use crate::control::{self, Ended};
+use crate::ffi::EndSignals;
+use crate::node::{Node, StartError};
+use crate::plan::{self, Plan, PlanError};
+use crate::{logs, words};
+
+/// Exit code when a node could not start or go on.
+const FAILED: u8 = 1;
+/// Exit code of a wrong command line or configuration.
+const WRONG: u8 = 2;
+
+/// Starts a node with one kind of service.
+type Starter = Box<dyn Fn(Plan) -> Result<Node, StartError>>;
+
+/// Services by the name that `service` has in cluster.ron.
+#[derive(Default)]
+pub struct Services {
+    starters: Vec<(&'static str, Starter)>,
+}
+
+impl Services {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// And this one: `make` gives an empty state for a group.
+    #[must_use]
+    pub fn with<S: Service + Send + 'static>(
+        mut self,
+        name: &'static str,
+        make: impl Fn(&Group) -> S + 'static,
+    ) -> Self {
+        let starter = move |plan: Plan| {
+            let service = make(&plan.group);
+            Node::start(plan, service)
+        };
+        self.starters.push((name, Box::new(starter)));
+        self
+    }
+
+    fn starter(&self, name: &str) -> Option<&Starter> {
+        self.starters.iter().find(|(known, _)| *known == name).map(|(_, starter)| starter)
+    }
+
+    /// Whether the group's service is here.
+    fn check(&self, cluster: &Cluster, group: &Group) -> Result<(), PlanError> {
+        if self.starter(&group.service).is_some() {
+            return Ok(());
+        }
+        let known: Vec<&str> = self.starters.iter().map(|(name, _)| *name).collect();
+        Err(PlanError::Service {
+            file: cluster.file.display().to_string(),
+            group: group.name.clone(),
+            service: group.service.clone(),
+            known: known.join(", "),
+        })
+    }
+}
+
+/// Runs a node of a service of your own: reads the command line, serves until a signal ends it.
+///
+/// `name` is the program's and what `service` in cluster.ron must say.
+pub fn run<S: Service + Send + 'static>(
+    name: &'static str,
+    make: impl Fn() -> S + 'static,
+) -> ExitCode {
+    main(name, &Services::new().with(name, move |_| make()))
+}
+
+/// Runs a node with the service that its configuration names among `services`.
+#[must_use]
+pub fn main(program: &'static str, services: &Services) -> ExitCode {
+    let args = match cli::parse(program, std::env::args_os().skip(1)) {
+        Ok((BackEnd::Udp, args)) => args,
+        Err(CliError::Node(error)) => {
+            let wrong = error.use_stderr();
+            // Help that nobody reads any more.
+            let _ = error.print();
+            return if wrong { ExitCode::from(WRONG) } else { ExitCode::SUCCESS };
+        }
+        Err(error) => return refuse(&error),
+    };
+    if let Err(error) = logs::init(&args.log, args.log_json) {
+        return refuse(&error);
+    }
+    let outcome = if args.check_config {
+        check_config(services, &args)
+    } else {
+        plan(services, &args).map(|plan| serve(services, plan))
+    };
+    outcome.unwrap_or_else(|error| refuse(&error))
+}
+
+/// Prints the effective configuration, after a look at everything that a node would look at.
+fn check_config(services: &Services, args: &NodeArgs) -> Result<ExitCode, PlanError> {
+    let cluster = Cluster::load(&args.config)?;
+    let mut warnings = plan::check(&cluster)?;
+    for group in &cluster.groups {
+        services.check(&cluster, group)?;
+    }
+    if args.id.is_some() || args.group.is_some() {
+        warnings = Plan::new(cluster.clone(), args.group.as_deref(), args.id)?.warnings;
+    }
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+    // Whoever reads this may have read enough.
+    let _ = std::io::stdout().write_all(cluster.to_ron().as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plan(services: &Services, args: &NodeArgs) -> Result<Plan, PlanError> {
+    let cluster = Cluster::load(&args.config)?;
+    let plan = Plan::new(cluster, args.group.as_deref(), args.id)?;
+    services.check(&plan.cluster, &plan.group)?;
+    Ok(plan)
+}
+
+/// Runs a node until it ends.
+fn serve(services: &Services, plan: Plan) -> ExitCode {
+    // Before any thread is started, so that all of them have the signals blocked.
+    let signals = match EndSignals::block() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error),
+    };
+    for warning in &plan.warnings {
+        warn!("{warning}");
+    }
+    tell_start(&plan);
+    let Some(starter) = services.starter(&plan.group.service) else { return ExitCode::from(WRONG) };
+    let wanted = plan.group.node.resources;
+    let node = match starter(plan) {
+        Ok(node) => node,
+        Err(error) => return fail(&error),
+    };
+    let BufferSizes { receive, send } = node.buffers();
+    info!(receive, send, "socket buffers granted, in bytes");
+    if receive < wanted.receive_buffer || send < wanted.send_buffer {
+        warn!(
+            wanted_receive = wanted.receive_buffer,
+            wanted_send = wanted.send_buffer,
+            "the kernel grants smaller socket buffers than configured: bursts may be dropped; raise net.core.rmem_max \
+             and net.core.wmem_max, or run with CAP_NET_ADMIN"
+        );
+    }
+    match control::supervise(node, &signals) {
+        Ended::Asked => ExitCode::SUCCESS,
+        Ended::Broken => ExitCode::from(FAILED),
+    }
+}
+
+/// The settings in brief.
+fn tell_start(plan: &Plan) {
+    let Plan { cluster, group, member, .. } = plan;
+    let node = &group.node;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %cluster.file.display(),
+        cluster = cluster.name,
+        group = group.name,
+        id = member.id.number(),
+        incarnation = format_args!("{:016x}", plan.incarnation()),
+        mode = words::mode(group.mode),
+        service = group.service,
+        data = %member.data,
+        multicast = group.multicast.map(tracing::field::display),
+        admin = %member.admin,
+        members = group.members.len(),
+        threads = words::threads(node.threads),
+        idle = words::idle(node.idle),
+        cores = ?node.cores,
+        key = cluster.key_file.is_some(),
+        audit = node.audit,
+        "node starts"
+    );
+}
+
+/// A wrong command line or configuration.
+fn refuse(error: &dyn Error) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(WRONG)
+}
+
+fn fail(error: &dyn Error) -> ExitCode {
+    error!("{error}");
+    ExitCode::from(FAILED)
+}
