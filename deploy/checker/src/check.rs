@@ -22,7 +22,8 @@ use crate::audits::Audits;
 use crate::black_box;
 use crate::describe;
 use crate::history::{Operation, OperationOutcome};
-use crate::placing::{Place, Placement, Placing};
+use crate::placing::{Place, Placement, Placing, Role};
+use crate::reads;
 use crate::replay::{Compared, Replay};
 use crate::state::NodeState;
 use crate::verdict::{Findings, Truth, Verdict, ViolationKind};
@@ -139,10 +140,12 @@ fn exactly<'a>(
     let named = history.iter().filter(|operation| operation.is_answered());
     let named = named.map(|operation| operation.index).max();
     let last = audits.last().max(applied.unwrap_or(0)).max(named.unwrap_or(0));
-    let placement = Placing::new(audits, findings).run(last, applied, &options.allowed_sessions);
-    check_real_time(&placement.places, findings);
+    let mut placement =
+        Placing::new(audits, findings).run(last, applied, &options.allowed_sessions);
     let replay = Replay::new(audits, service, options.reply_max, findings);
-    let compared = replay.run(&placement, states);
+    let mut compared = replay.run(&placement, states);
+    reads::settle(&mut placement, &mut compared, findings);
+    check_real_time(&placement.places, findings);
     if compared.replies == 0 {
         findings.undecided("no reply could be compared".to_owned());
     }
@@ -154,7 +157,7 @@ fn check_real_time(places: &[Place], findings: &mut Findings<'_>) {
     let history = findings.history;
     // Of all operations up to here in the log, the one that began last.
     let mut latest: Option<&Place> = None;
-    for place in places.iter().filter(|place| !place.again) {
+    for place in places.iter().filter(|place| place.role == Role::Stands) {
         let began = |place: &Place| history[place.operation].invoked_us;
         let late = latest.filter(|latest| latest.index < place.index);
         if let (Some(late), Some(completed)) = (late, history[place.operation].completed_us)

@@ -29,6 +29,7 @@ mod hex;
 pub mod history;
 pub mod lines;
 mod placing;
+mod reads;
 mod replay;
 mod report;
 pub mod state;

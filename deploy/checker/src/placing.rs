@@ -18,8 +18,18 @@ pub(crate) struct Place {
     pub(crate) index: u64,
     /// Place in the history.
     pub(crate) operation: usize,
-    /// A further execution of an operation that has its place already: it changes state, and nothing else is compared.
-    pub(crate) again: bool,
+    pub(crate) role: Role,
+}
+
+/// What an execution is to its operation.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Role {
+    /// The one that counts.
+    Stands,
+    /// A further one of an operation that has its place already: it changes state, and nothing is compared.
+    Again,
+    /// One of those that may have given the answer of a read that names no index (HC5): see `reads`.
+    Candidate,
 }
 
 /// What is known about the order.
@@ -27,6 +37,8 @@ pub(crate) struct Place {
 pub(crate) struct Placement {
     /// By index.
     pub(crate) places: Vec<Place>,
+    /// The first index that no audit has.
+    pub(crate) hole: Option<u64>,
     /// The first index whose content is unknown and may have changed state.
     pub(crate) horizon: Option<u64>,
     pub(crate) unknown_executed: u64,
@@ -47,8 +59,6 @@ pub(crate) struct Placing<'a, 'b> {
     named: Vec<(u64, usize)>,
     /// By operation: its place; 0 = none.
     placed: Vec<u64>,
-    /// Reads whose answers name no index, and each index at which one was executed.
-    unnamed_reads: Vec<(usize, u64)>,
     /// The first entry whose content is unknown.
     unknown_from: Option<u64>,
     /// Writes that may stand where no audit has an entry.
@@ -73,7 +83,6 @@ impl<'a, 'b> Placing<'a, 'b> {
             ids,
             named,
             placed,
-            unnamed_reads: Vec::new(),
             unknown_from: None,
             lurking: 0,
             result: Placement::default(),
@@ -91,7 +100,6 @@ impl<'a, 'b> Placing<'a, 'b> {
                 AuditKind::Open | AuditKind::Close | AuditKind::Internal => {}
             }
         }
-        self.place_unnamed_reads();
         let executed = self.check_repetitions(hole);
         self.check_answers(&executed, hole, applied);
         self.check_named_twice();
@@ -100,6 +108,7 @@ impl<'a, 'b> Placing<'a, 'b> {
         if let Some(hole) = hole {
             self.findings.undecided(format!("no audit has index {hole} (of {last})"));
         }
+        self.result.hole = hole;
         let hole = hole.filter(|_| self.lurking > 0);
         self.result.horizon = self.unknown_from.into_iter().chain(hole).min();
         self.result.places.sort_unstable();
@@ -107,11 +116,9 @@ impl<'a, 'b> Placing<'a, 'b> {
     }
 
     fn place(&mut self, index: u64, operation: usize) {
-        let again = self.placed[operation] != 0;
-        if !again {
-            self.placed[operation] = index;
-        }
-        self.result.places.push(Place { index, operation, again });
+        let role = if self.placed[operation] == 0 { Role::Stands } else { Role::Again };
+        self.placed[operation] = self.placed[operation].max(index);
+        self.result.places.push(Place { index, operation, role });
     }
 
     /// The operations with this id.
@@ -173,20 +180,14 @@ impl<'a, 'b> Placing<'a, 'b> {
             let operation = &self.history[at];
             record.executes(operation) && operation.is_answered() && operation.index == 0
         });
-        let unnamed = operations.map(|operation| (operation, record.index));
-        let unnamed: Vec<_> = unnamed.collect();
-        self.unnamed_reads.extend(unnamed);
-    }
-
-    /// Reads whose answers name no index: placed if there is but one place (HC5: a read may have several).
-    fn place_unnamed_reads(&mut self) {
-        let mut reads = std::mem::take(&mut self.unnamed_reads);
-        reads.sort_unstable();
-        for places in reads.chunk_by(|(one, _), (other, _)| one == other) {
-            if let [(operation, index)] = places {
-                self.place(*index, *operation);
-            }
+        let role = Role::Candidate;
+        let index = record.index;
+        let places = operations.map(|operation| Place { index, operation, role });
+        let places: Vec<_> = places.collect();
+        for place in &places {
+            self.placed[place.operation] = index;
         }
+        self.result.places.extend(places);
     }
 
     /// P2: what stands here may have changed state in a way that the history does not tell.
@@ -254,8 +255,12 @@ impl<'a, 'b> Placing<'a, 'b> {
                 self.lost(at, "and no node has applied so much");
             } else if operation.index > 0 {
                 unplaced += u64::from(!self.check_named_index(at, executed));
-            } else if self.placed[at] == 0 && write && hole.is_none() {
+            } else if self.placed[at] == 0 && hole.is_none() && write {
                 self.lost(at, "and no audit shows it executed");
+            } else if self.placed[at] == 0 && hole.is_none() {
+                self.findings.violation(ViolationKind::WrongIndex, &[at], || {
+                    "answered, but executed at no index".to_owned()
+                });
             } else if self.placed[at] == 0 {
                 unplaced += 1;
                 self.lurking += u64::from(write);

@@ -4,7 +4,7 @@ use r2p2::service::{ChangesState, Context, Outcome, Reply, Service, state_hash};
 
 use crate::audits::Audits;
 use crate::history::OperationKind;
-use crate::placing::{Place, Placement};
+use crate::placing::{Place, Placement, Role};
 use crate::state::NodeState;
 use crate::verdict::{Findings, ViolationKind};
 
@@ -16,6 +16,8 @@ pub(crate) struct Compared {
     pub(crate) scans: u64,
     /// Answered operations behind the horizon.
     pub(crate) unreached: u64,
+    /// Candidates whose reply is the read's.
+    pub(crate) fitting: Vec<Place>,
 }
 
 pub(crate) struct Replay<'a, 'b> {
@@ -48,7 +50,7 @@ impl<'a, 'b> Replay<'a, 'b> {
         for place in &placement.places {
             if !reached(place.index) {
                 let answered = self.findings.history[place.operation].is_answered();
-                self.compared.unreached += u64::from(answered);
+                self.compared.unreached += u64::from(answered && place.role == Role::Stands);
                 continue;
             }
             while let Some(state) = states.next_if(|state| state.applied < place.index) {
@@ -83,12 +85,17 @@ impl<'a, 'b> Replay<'a, 'b> {
             OperationKind::Read => self.service.query(&context, &operation.request, &mut reply),
         };
         let overflowed = reply.overflowed();
-        if place.again || !operation.is_answered() {
+        if place.role == Role::Again || !operation.is_answered() {
             return;
+        }
+        let answer = has_answer(result, overflowed);
+        if place.role == Role::Candidate {
+            let fits = answer.is_ok() && operation.reply == self.reply;
+            return self.compared.fitting.extend(fits.then_some(*place));
         }
         self.compared.replies += 1;
         let index = place.index;
-        let wanted = match has_answer(result, overflowed) {
+        let wanted = match answer {
             Ok(()) if operation.reply == self.reply => return,
             Ok(()) => self.findings.reply_text(&self.reply),
             Err(why) => why.to_owned(),

@@ -350,6 +350,38 @@ fn plain_clients_are_placed_by_address_and_number() {
     assert_eq!(disproven(&run, ViolationKind::AcknowledgedLost).acknowledged_lost, 1);
 }
 
+/// A plain client's read, answered after its second entry was made, with what stood at the first or at the second.
+#[test]
+fn hc5_a_repeated_read_without_an_index_stands_at_any_of_its_places() {
+    let run = |reply: &[u8], invoked_us| {
+        let mut read = get(reply, (invoked_us, 70), 3);
+        (read.session, read.address) = (0, Some(address(1)));
+        let history =
+            vec![put(b"1", (10, 20), 2), read, put(b"2", (30, 40), 4), put(b"3", (80, 90), 6)];
+        let mut run = audited(history);
+        run.history[1].index = 0;
+        let first = run.audits[0][2];
+        run.audits[0][4] = AuditRecord { index: 5, log_time_us: 5, ..first };
+        run
+    };
+    for reply in [b"1", b"2"] {
+        let verdict = run(reply, 25).check(&Options::kv());
+        assert_eq!(verdict.linearizable, Truth::True, "{verdict:#?}");
+        assert_eq!(verdict.replies_compared, 4);
+    }
+    disproven(&run(b"3", 25), ViolationKind::WrongReply);
+    // Begun after the second write was answered, it must not see the first any more.
+    disproven(&run(b"1", 50), ViolationKind::WrongReply);
+    assert_eq!(run(b"2", 50).check(&Options::kv()).linearizable, Truth::True);
+    let mut nowhere = run(b"1", 25);
+    nowhere.change(3, |record| *record = AuditRecord::internal(3, 3));
+    nowhere.change(5, |record| *record = AuditRecord::internal(5, 5));
+    disproven(&nowhere, ViolationKind::WrongIndex);
+    nowhere.audits[0].retain(|record| record.index != 3);
+    nowhere.history.retain(|operation| operation.index > 0 || operation.session == 0);
+    undecided(&nowhere, "no audit has index 3");
+}
+
 #[test]
 fn one_id_for_two_bodies_without_outcomes_is_undecided() {
     let history = (2..5_u64).map(|index| {

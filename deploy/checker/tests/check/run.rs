@@ -156,11 +156,13 @@ fn draw_operations(shape: Shape, random: &mut Random) -> Vec<(u64, Operation)> {
         let completed_us = ordered_at + 1 + random.below(100);
         *free_at = completed_us + 1;
         let (kind, request) = draw_request(random, shape.keys);
+        // Every fourth client is a plain one.
+        let plain = client % 4 == 3;
         let operation = Operation {
             client,
-            session: 1_000 + client,
+            session: if plain { 0 } else { 1_000 + client },
             number: 1 + turn / shape.clients,
-            address: None,
+            address: plain.then(|| address(client)),
             kind,
             invoked_us,
             completed_us: Some(completed_us),
@@ -194,6 +196,13 @@ pub(crate) fn run(shape: Shape) -> Run {
         } else if !lost || random.percent(50) {
             operation.reply = cluster.execute(&operation);
             operation.index = cluster.index;
+            if operation.session == 0 {
+                operation.index = 0;
+                // HC5: a repeated read is a new entry.
+                if operation.kind == OperationKind::Read && random.percent(30) {
+                    cluster.append(&operation, Decision::Executed);
+                }
+            }
         }
         if lost {
             operation.outcome = OperationOutcome::Unknown;
@@ -235,6 +244,9 @@ impl Run {
     }
 }
 
+/// A session's.
 pub(crate) fn answered_write(operation: &Operation) -> bool {
-    operation.kind == OperationKind::Write && operation.outcome == OperationOutcome::Answered
+    operation.kind == OperationKind::Write
+        && operation.session != 0
+        && operation.outcome == OperationOutcome::Answered
 }
