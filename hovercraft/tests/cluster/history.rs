@@ -9,7 +9,6 @@ use hovercraft::audit::{AuditEntry, Decided};
 use hovercraft::entry::EntryKind;
 use hovercraft::replica::Role;
 use kv::{Kv, Request};
-use r2p2::client::Mode;
 use r2p2::service::{Context, Reply, Service, state_hash};
 
 use crate::cluster::{Cluster, Node};
@@ -17,11 +16,7 @@ use crate::cluster::{Cluster, Node};
 /// The whole history must be right, with nothing left undecided.
 pub(crate) fn check(cluster: &Cluster) {
     let verdict = verdict(cluster);
-    // An answer to a plain client names no index: a read that was repeated may stand at several.
-    let plain = cluster.clients.iter().any(|client| client.habits.mode == Mode::Plain);
-    let right = verdict.linearizable == Truth::True;
-    let open = plain && verdict.linearizable == Truth::Undecided;
-    assert!(right || open, "seed {}: {verdict:#?}", cluster.seed);
+    assert_eq!(verdict.linearizable, Truth::True, "seed {}: {verdict:#?}", cluster.seed);
     assert_eq!(
         (verdict.acknowledged_lost, verdict.executed_twice),
         (0, 0),
