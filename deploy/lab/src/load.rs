@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 
 use crate::cluster::Lab;
+use crate::ffi;
 
 /// How often the waiting looks up.
 const TURN: Duration = Duration::from_millis(20);
@@ -33,37 +34,42 @@ pub struct Plan {
     pub phases: Vec<(String, Duration)>,
 }
 
-/// One second of load, as `lancet` reports it.
+/// A line that `lancet` prints for programs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Event {
+    /// The schedule begins.
+    Begin {
+        /// Its zero on the monotonic clock.
+        monotonic_us: u64,
+    },
+    /// A second has passed.
+    Progress(Tick),
+    /// Not for us.
+    #[serde(other)]
+    Other,
+}
+
+/// One second of load.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Tick {
-    /// `progress`; other events are passed over.
-    event: String,
     /// Since the start of the load.
-    #[serde(default)]
     pub seconds: f64,
     /// The phase that the schedule is in.
-    #[serde(default)]
     pub phase: String,
     /// Sent per second.
-    #[serde(default)]
     pub sent_rps: f64,
     /// Answered per second.
-    #[serde(default)]
     pub answered_rps: f64,
     /// Median latency.
-    #[serde(default)]
     pub p50_us: f64,
     /// 99 % of the answers came within.
-    #[serde(default)]
     pub p99_us: f64,
     /// Sent and not ended.
-    #[serde(default)]
     pub open: u64,
     /// Packets refused.
-    #[serde(default)]
     pub nacks: u64,
     /// Requests sent again.
-    #[serde(default)]
     pub retries: u64,
 }
 
@@ -98,9 +104,9 @@ pub struct Phase {
 #[derive(Debug)]
 pub struct Load {
     child: Child,
-    ticks: Receiver<Tick>,
-    /// When the schedule began, as far as the ticks tell.
-    began: Option<Instant>,
+    events: Receiver<Event>,
+    /// The schedule's zero on the monotonic clock.
+    began: Option<Duration>,
     log: PathBuf,
     report: PathBuf,
     /// The recorded history.
@@ -150,7 +156,7 @@ impl Load {
         command.stdout(Stdio::piped()).stderr(File::create(&log)?);
         let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
         let out = child.stdout.take().context("the load generator has no output")?;
-        Ok(Self { child, ticks: read_ticks(out), began: None, log, report, history })
+        Ok(Self { child, events: read_events(out), began: None, log, report, history })
     }
 
     /// Waits until `until` of the schedule is over, or, without it, until the load has ended. Ticks go to `show`.
@@ -166,15 +172,12 @@ impl Load {
     ) -> anyhow::Result<()> {
         loop {
             ensure!(!interrupted(), "interrupted");
-            match self.ticks.recv_timeout(TURN) {
-                Ok(tick) => {
-                    // The tick that was on its way for the shortest time knows best when the schedule began.
-                    let began = Duration::try_from_secs_f64(tick.seconds)
-                        .ok()
-                        .and_then(|since| Instant::now().checked_sub(since));
-                    self.began = self.began.into_iter().chain(began).min();
-                    show(&tick);
+            match self.events.recv_timeout(TURN) {
+                Ok(Event::Begin { monotonic_us }) => {
+                    self.began = Some(Duration::from_micros(monotonic_us));
                 }
+                Ok(Event::Progress(tick)) => show(&tick),
+                Ok(Event::Other) => {}
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     let status = self.end(interrupted)?;
@@ -183,7 +186,8 @@ impl Load {
                     return Ok(());
                 }
             }
-            let due = until.zip(self.began).is_some_and(|(until, began)| began.elapsed() >= until);
+            let due = until.zip(self.began).map(|(until, began)| began + until);
+            let due = due.is_some_and(|due| ffi::monotonic() >= due);
             if due {
                 return Ok(());
             }
@@ -221,19 +225,17 @@ fn read_report(file: &Path) -> anyhow::Result<Report> {
     serde_json::from_slice(&text).context("the load generator's report is not understood")
 }
 
-fn read_ticks(out: ChildStdout) -> Receiver<Tick> {
-    let (hand_over, ticks) = mpsc::channel();
+fn read_events(out: ChildStdout) -> Receiver<Event> {
+    let (hand_over, events) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(out).lines().map_while(Result::ok) {
-            // Lines of other kinds are not for us.
-            let tick = serde_json::from_str::<Tick>(&line).ok();
-            let Some(tick) = tick.filter(|tick| tick.event == "progress") else { continue };
-            if hand_over.send(tick).is_err() {
+            let event = serde_json::from_str(&line).unwrap_or(Event::Other);
+            if hand_over.send(event).is_err() {
                 return;
             }
         }
     });
-    ticks
+    events
 }
 
 #[cfg(test)]
@@ -247,6 +249,19 @@ mod tests {
         let plan = Plan { program: "lancet".into(), rate: 1, workload: "kv".to_owned(), phases };
         assert_eq!(plan.phases_text(), "before:1200ms,leader killed:600ms");
         assert_eq!(plan.duration(), ms(1_800));
+    }
+
+    #[test]
+    fn what_is_not_known_is_passed_over() {
+        let event = |line| serde_json::from_str::<Event>(line).unwrap();
+        let begin = event(r#"{"event":"begin","monotonic_us":7,"seed":1,"phases":[]}"#);
+        assert!(matches!(begin, Event::Begin { monotonic_us: 7 }));
+        let tick = event(
+            r#"{"event":"progress","seconds":1.0,"phase":"before","sent_rps":9.0,"answered_rps":8.0,"p50_us":1.0,
+            "p99_us":2.0,"open":3,"nacks":0,"retries":4,"unknown":0,"refused":0,"unsent":0}"#,
+        );
+        assert!(matches!(tick, Event::Progress(Tick { open: 3, retries: 4, .. })));
+        assert!(matches!(event(r#"{"event":"report","phases":[]}"#), Event::Other));
     }
 
     #[test]
