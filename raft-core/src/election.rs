@@ -64,7 +64,10 @@ pub(crate) struct Election {
 pub(crate) struct Standing {
     /// Votes, by the one in force.
     pub(crate) voter: bool,
-    /// Takes part in some way, by the one in force, the newest committed one, or one adopted.
+    /// May stand: votes by the one in force, or did by the one before, which is not known to be replaced. Whoever is
+    /// about to leave may be the only one who holds the entry that says so (Ongaro's thesis, 4.2.2).
+    pub(crate) stands: bool,
+    /// Takes part in some way, by one of these, the newest committed one, or one adopted.
     pub(crate) named: bool,
 }
 
@@ -269,17 +272,23 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
 
     /// What the configurations, which changed, or of which another is committed, say of this node.
     pub(crate) fn reconsider_standing(&mut self) {
+        let (me, commit) = (self.me, self.commit.index());
         let newest = self.configurations.newest();
-        let named = newest.names(self.me)
-            || self.committed_configuration().names(self.me)
-            || self.adopted.as_ref().is_some_and(|told| told.epoch > self.commit.index());
-        let voter = newest.is_voter(self.me);
-        let silent = self.election.silent;
-        self.election.standing = Standing { voter: voter && !silent, named: named && !silent };
+        let before = (newest.epoch > commit).then(|| self.configurations.at(newest.epoch.prev()));
+        let voter = newest.is_voter(me);
+        let stands = voter || before.is_some_and(|before| before.is_voter(me));
+        let named = stands
+            || newest.names(me)
+            || before.is_some_and(|before| before.names(me))
+            || self.committed_configuration().names(me)
+            || self.adopted.as_ref().is_some_and(|told| told.epoch > commit);
+        let heard = !self.election.silent;
+        self.election.standing =
+            Standing { voter: voter && heard, stands: stands && heard, named: named && heard };
     }
 
     fn may_stand(&mut self) -> bool {
-        if !self.election.standing.voter {
+        if !self.election.standing.stands {
             return false; // HC11
         }
         if self.election.term.next().is_none() {

@@ -182,14 +182,15 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         self.send(to.id, Message::Ack { epoch, term, index, round }, needs);
     }
 
-    /// Says where the logs may agree: the newest entry not above the append's previous one in index or term.
+    /// Says where the logs may agree: at the newest entry not above the append's previous one in index or term. Of the two
+    /// at that index itself, the leader's is the later one then, and the leader skips its term.
     fn refuse(&mut self, to: Member, append: &Append) {
         if !append.answer || !self.election.standing.named {
             return;
         }
         let (previous_index, term, round) =
             (append.previous_index, self.election.term, append.round);
-        let hint = self.log.newest_not_after(previous_index, append.previous_term);
+        let hint = self.log.newest(previous_index, |term| term <= append.previous_term);
         let hint = hint.max(self.commit.index());
         self.counters.rejects_sent += 1;
         self.send(to.id, Message::Reject { term, previous_index, hint, round }, Seq::ZERO);

@@ -105,13 +105,14 @@ impl<E: Copy> Log<E> {
         }
     }
 
-    /// The highest index at or below `limit` whose term is at most `term`; the base when all held are of later ones.
-    pub(crate) fn newest_not_after(&self, limit: LogIndex, term: Term) -> LogIndex {
+    /// The highest index at or below `limit` whose term is early enough, by a test that no later term passes after one that
+    /// fails it; the base when none held is.
+    pub(crate) fn newest(&self, limit: LogIndex, early: impl Fn(Term) -> bool) -> LogIndex {
         let (mut fits, mut above) = (self.base, limit.min(self.last).next());
-        // L3: everything up to `fits` is of `term` or before (or the base), everything from `above` on later.
+        // L3: everything up to `fits` is early enough (or the base), nothing from `above` on.
         while above.since(fits) > 1 {
             let middle = fits.plus(above.since(fits) / 2);
-            if self.term_at(middle).is_some_and(|held| held <= term) {
+            if self.term_at(middle).is_some_and(&early) {
                 fits = middle;
             } else {
                 above = middle;

@@ -46,7 +46,8 @@ pub enum Message {
         term: Term,
         /// The append's previous index, so that a late refusal is told apart.
         previous_index: LogIndex,
-        /// The leader may try after this index: the refusing log ends here, or disagrees above it.
+        /// The leader may try after this index: the refusing log ends here, or disagrees above it. When it is
+        /// `previous_index` itself, the entry there is of an older term than the append's.
         hint: LogIndex,
         /// Round of the append: a refusal, too, shows that the node follows.
         round: Round,

@@ -89,6 +89,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             self.counters.impossible += 1;
             return;
         }
+        let hint = self.newest_agreement(previous_index, hint);
         let Some(progress) = self.leading.follower(from) else {
             self.counters.stale += 1;
             return;
@@ -99,6 +100,17 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             self.leading.due = true;
         }
         self.counters.rounds_answered += u64::from(first);
+    }
+
+    /// Where a follower may agree that refused what follows `previous` and names `hint`. If it has an entry at `previous`,
+    /// that is older than this leader's: then none of this leader's of that term, before it, is in its log either.
+    fn newest_agreement(&self, previous: LogIndex, hint: LogIndex) -> LogIndex {
+        match self.log.term_at(previous) {
+            Some(refused) if hint >= previous => {
+                self.log.newest(previous.prev(), |term| term < refused)
+            }
+            _ => hint,
+        }
     }
 
     /// Whether an answer of `term` is one to this leader; a later term ends its own.

@@ -80,7 +80,7 @@ impl Model {
                 let fits =
                     (base..=at.min(last)).filter(|&one| one == base || self.term_at(one) <= term);
                 assert_eq!(
-                    log.newest_not_after(index(at), term),
+                    log.newest(index(at), |held| held <= term),
                     index(fits.max().unwrap_or(base))
                 );
             }

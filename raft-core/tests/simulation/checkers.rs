@@ -55,6 +55,8 @@ impl Checkers {
             match event {
                 Event::Did(Output::BecameLeader { term, first }) => {
                     self.seen.leaders += 1;
+                    // A cluster of one asks nobody.
+                    self.votes_for_itself(me, *term);
                     self.leads(host, *term);
                     // Its no-op opens the term (HC2a).
                     let no_op = Entry { term: *term, payload: Payload::NoOp };
@@ -93,7 +95,13 @@ impl Checkers {
     fn leads(&mut self, host: &Host, term: Term) {
         let me = host.raft.me();
         assert_eq!(*self.leaders.entry(term).or_insert(me), me, "two leaders in {term}");
-        assert!(host.raft.configuration().is_voter(me), "{me:?} leads {term} without a vote");
+        // I3: by a majority, or both, of the lives that its configuration names.
+        let configuration = host.raft.configuration();
+        let voted = |voter: &&Member| self.votes.get(&(**voter, term)) == Some(&me.id);
+        let majority = |half: &[Member]| half.iter().filter(voted).count() * 2 > half.len();
+        assert!(majority(&configuration.voters), "{me:?} leads {term} without votes");
+        let outgoing = !configuration.is_joint() || majority(&configuration.outgoing);
+        assert!(outgoing, "{me:?} leads {term} without the votes of who leaves");
         for (&index, (entry, said)) in &self.committed {
             if *said < term {
                 let held = host.raft.entry(index);
@@ -163,12 +171,16 @@ impl Checkers {
             Message::RequestVote { term, pre: false, transfer, .. } => {
                 self.seen.handed_over += u64::from(transfer);
                 assert!(host.disk.stable.term >= term, "R1: a candidacy that is not durable");
-                let vote = *self.votes.entry((me, term)).or_insert(me.id);
-                assert_eq!(vote, me.id, "{me:?} voted twice in {term}");
+                self.votes_for_itself(me, term);
             }
             Message::Ack { term, index, .. } => self.acknowledges(host, term, index),
             _ => {}
         }
+    }
+
+    fn votes_for_itself(&mut self, me: Member, term: Term) {
+        let vote = *self.votes.entry((me, term)).or_insert(me.id);
+        assert_eq!(vote, me.id, "{me:?} voted twice in {term}");
     }
 
     /// HC1b and HC1c: what is acknowledged is durable, and is the leader's.

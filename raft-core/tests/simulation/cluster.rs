@@ -50,7 +50,7 @@ impl Cluster {
         let memory = random.chance(300);
         let membership = random.chance(400);
         let careless = !memory && !membership && random.chance(300);
-        let nodes = if membership { voters + 2 } else { voters };
+        let nodes = if membership { voters + 1 + random.place(4) } else { voters };
         let mut cluster = Self {
             now: ms(0),
             weather: Weather::draw(&mut random),

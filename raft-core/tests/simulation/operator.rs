@@ -1,5 +1,7 @@
 //! What operators do to a living cluster: hand leadership over, let members come and go.
 
+use std::mem;
+
 use raft_core::Role;
 use raft_core::entry::Configuration;
 
@@ -42,19 +44,22 @@ impl Cluster {
         if !next.names(other) {
             next.learners.retain(|learner| learner.id != other.id);
             next.learners.push(other);
-        } else if next.learners.contains(&other) {
-            // It takes its earlier life's place, or one more seat, or somebody's.
-            let old = next.voters.clone();
-            next.voters.retain(|voter| voter.id != other.id);
-            if next.voters.len() > 2 && self.random.chance(300) {
-                next.voters.swap_remove(0);
+            return next;
+        }
+        // Learners take a seat, or that of their earlier life; voters leave theirs: several at once.
+        next.outgoing = next.voters.clone();
+        let leaving = self.random.one_of(&[0, 300, 700]);
+        next.voters.retain(|_| !self.random.chance(leaving));
+        for learner in mem::take(&mut next.learners) {
+            if next.voters.is_empty() || self.random.chance(700) {
+                next.voters.retain(|voter| voter.id != learner.id);
+                next.voters.push(learner);
+            } else {
+                next.learners.push(learner);
             }
-            next.voters.push(other);
-            next.learners.retain(|learner| learner.id != other.id);
-            next.outgoing = old;
-        } else if next.voters.len() > 2 {
-            next.outgoing = next.voters.clone();
-            next.voters.retain(|voter| *voter != other);
+        }
+        if next.voters.is_empty() {
+            next.voters = mem::take(&mut next.outgoing);
         }
         next
     }
