@@ -107,3 +107,6 @@ fn back_end(args: &[OsString]) -> Result<BackEnd, CliError> {
         [name, ..] => Err(CliError::NoSuchBackEnd(name.clone())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -217,3 +217,6 @@ fn is_of_good_use(name: &str) -> bool {
             | "births"
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,8 @@ mod plan;
 pub mod report;
 mod services;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod turn;
 mod words;
 

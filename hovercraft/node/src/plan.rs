@@ -203,3 +203,6 @@ fn list(words: impl Iterator<Item = String>) -> String {
 fn is_of_this_machine(address: IpAddr) -> bool {
     UdpSocket::bind(SocketAddr::new(address, 0)).is_ok()
 }
+
+#[cfg(test)]
+mod tests;

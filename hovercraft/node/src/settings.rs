@@ -144,3 +144,6 @@ fn replier_policy(policy: ReplierPolicy) -> replier::ReplierPolicy {
 fn bounded(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

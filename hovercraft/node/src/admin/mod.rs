@@ -23,6 +23,8 @@
 mod challenges;
 mod http;
 mod routes;
+#[cfg(test)]
+mod tests;
 
 use core::time::Duration;
 use std::io;

@@ -10,6 +10,8 @@
 
 mod client;
 mod status;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 use core::time::Duration;
