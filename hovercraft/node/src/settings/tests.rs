@@ -8,7 +8,7 @@ fn an_incarnation_is_the_clocks_milliseconds_then_random_bits() {
     assert_eq!(at(0) >> RANDOM_BITS, 1_700_000_000_123);
     assert_eq!(at(u64::MAX) >> RANDOM_BITS, 1_700_000_000_123);
     assert_eq!(at(u64::MAX) - at(0), (1 << RANDOM_BITS) - 1);
-    let before_1970 = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+    let before_1970 = SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(1)).unwrap();
     assert_eq!(incarnation(before_1970, 0).to_wire(), 1, "zero means none");
 }
 
