@@ -7,6 +7,7 @@
 //! - T1. Stamps in a log never go back.
 //! - T2. The first stamp of a term adds at most two plain windows: how long this node was asleep must not expire
 //!   everything at once.
+//! - T3. A log without a stamp begins with 0, whatever this node's clock shows.
 
 use core::time::Duration;
 
@@ -41,6 +42,9 @@ impl LastStamp {
     /// The stamp that an entry appended at `now` by the leader of `term` gets, in microseconds.
     #[must_use]
     pub(crate) fn stamp(&self, now: Instant, term: Term, plain_window: Duration) -> u64 {
+        if self.term == Term::ZERO {
+            return 0; // T3
+        }
         let mut passed = now.saturating_sub(self.appended_at);
         if self.term != term {
             passed = passed.min(plain_window * 2); // T2
@@ -118,6 +122,12 @@ mod tests {
         assert_eq!(stamp, 2_500);
         let far = last(3).stamp(Duration::from_secs(100), Term::from_wire(3), WINDOW);
         assert_eq!(far, 90_000_500, "within a term no cap");
+    }
+
+    #[test]
+    fn hc7e_an_empty_log_begins_with_zero() {
+        let stamp = LastStamp::default().stamp(Duration::from_secs(9), Term::from_wire(1), WINDOW);
+        assert_eq!(stamp, 0);
     }
 
     #[test]
