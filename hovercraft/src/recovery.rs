@@ -155,7 +155,8 @@ impl Recovery {
         }
         self.counters.wrong_hash += 1;
         pool.give_back(body);
-        let next = NodeId::new((want.turn + 1) % NodeId::MAX_NODES).unwrap_or_default();
+        // Of the next node: what this one has may be spoilt for good.
+        let next = NodeId::new(want.turn).unwrap_or_default();
         self.want(now, *key, len, next, pool);
         None
     }
