@@ -2,7 +2,7 @@
 #![deny(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[allow(unsafe_code, reason = "a counting allocator is unsafe by its trait")]
+#[allow(unsafe_code, reason = "the trait of allocators demands it")]
 #[path = "support/ffi.rs"]
 mod ffi;
 

@@ -40,7 +40,7 @@ pub enum Command {
     },
     /// Take a lab down, one that crashed too.
     Down,
-    /// Run a command where clients are: `exec -- kvctl --config cluster.ron get k`.
+    /// Run a command where clients are, in the lab's own folder: `exec -- kvctl --config cluster.ron get k`.
     Exec {
         /// The command and its arguments.
         #[arg(last = true, required = true)]

@@ -406,6 +406,12 @@ impl View {
         Ok(command)
     }
 
+    /// The lab's folder: configuration, key, logs.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// How to reach it from a shell.
     #[must_use]
     pub fn how_to_talk(&self, name: &str) -> String {
