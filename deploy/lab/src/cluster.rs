@@ -418,12 +418,14 @@ impl View {
         let config = self.path.join("cluster.ron");
         let config = config.display();
         let name = if name == "default" { String::new() } else { format!(" --name {name}") };
+        let us = std::env::current_exe().unwrap_or_else(|_| "hovercraft-lab".into());
+        let us = us.display();
         format!(
             "the cluster is up on {}\n\
-             talk to it:   hovercraft-lab exec{name} -- kvctl --config {config} put k v\n\
-             look at it:   hovercraft-lab status{name}\n\
-             kill a node:  hovercraft-lab kill{name} --node leader\n\
-             take it down: hovercraft-lab down{name}",
+             talk to it:   {us} exec{name} -- kvctl --config {config} put k v\n\
+             look at it:   {us} status{name}\n\
+             kill a node:  {us} kill{name} --node leader\n\
+             take it down: {us} down{name}",
             self.state.network.describe()
         )
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use hovercraft_lab::cluster;
 use hovercraft_lab::process::{Identity, wait_for_end};
 use hovercraft_lab::state;
-use support::Idle;
+use support::{Idle, directory};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -43,7 +43,7 @@ fn an_interrupted_run_leaves_nothing() {
         assert!(Identity::of(child.id()).unwrap().signal(signal).unwrap());
         assert_eq!(child.wait().unwrap().code(), Some(code));
         assert_eq!(wait_for_end(&processes, Duration::ZERO), []);
-        assert!(!directory(&idle).exists());
+        assert!(!directory(&idle.plan.name).exists());
     }
 }
 
@@ -55,7 +55,7 @@ fn a_run_that_is_killed_takes_its_processes_along() {
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
     assert_eq!(wait_for_end(&processes, LONG), []);
     assert_eq!(cluster::down(&idle.plan.name).unwrap(), 0);
-    assert!(!directory(&idle).exists());
+    assert!(!directory(&idle.plan.name).exists());
 }
 
 #[test]
@@ -65,12 +65,4 @@ fn a_lab_that_is_not_up_has_no_status() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(said, "hovercraft-lab: no lab nobodys is up; start one with `hovercraft-lab up`\n");
-}
-
-fn directory(idle: &Idle) -> std::path::PathBuf {
-    let base = std::env::var_os("XDG_RUNTIME_DIR").map(std::path::PathBuf::from);
-    let base = base.filter(|path| path.is_dir()).map(|path| path.join("hovercraft-lab"));
-    let user = hovercraft_lab::ffi::user();
-    let base = base.unwrap_or_else(|| std::env::temp_dir().join(format!("hovercraft-lab-{user}")));
-    base.join(&idle.plan.name)
 }

@@ -1,4 +1,5 @@
-//! A lab of nodes that do nothing.
+//! What several tests of labs need.
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -42,4 +43,13 @@ impl Drop for Idle {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.plan.node_program);
     }
+}
+
+/// Where the lab of this name keeps its files.
+pub(crate) fn directory(name: &str) -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let runtime = runtime.filter(|path| path.is_absolute() && path.is_dir());
+    let user = hovercraft_lab::ffi::user();
+    let shared = || std::env::temp_dir().join(format!("hovercraft-lab-{user}"));
+    runtime.map_or_else(shared, |path| path.join("hovercraft-lab")).join(name)
 }

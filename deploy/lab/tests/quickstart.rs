@@ -1,0 +1,135 @@
+//! The quickstart itself, with real nodes and real load: its leader is killed, and nothing that was acknowledged may be
+//! lost, nothing executed twice.
+//!
+//! One test, since each of these clusters wants the machine for itself.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hovercraft_lab::process::{Identity, wait_for_end};
+use hovercraft_lab::state;
+use serde_json::Value;
+
+/// Longest gap between acknowledged writes that is still a fail-over and not a stall: ten election timeouts, for the
+/// machine may be busy with other things.
+const FAILOVER_MAX_MS: f64 = 3_000.0;
+
+fn name(test: &str) -> String {
+    format!("t{}-{test}", std::process::id())
+}
+
+fn quickstart(name: &str, arguments: &str) -> Command {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../quickstart.sh");
+    let mut command = Command::new(script);
+    command.args(["--name", name]).args(arguments.split(' ')).stdin(Stdio::null());
+    command
+}
+
+/// Runs it to the end; its JSON.
+fn result(test: &str, arguments: &str) -> Value {
+    let name = name(test);
+    let file: PathBuf = std::env::temp_dir().join(format!("{name}.json"));
+    let output = quickstart(&name, arguments).arg("--json").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments}: {}\n{said}\n{complained}", output.status);
+    println!("{arguments}\n{said}");
+    let json = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    std::fs::remove_file(file).unwrap();
+    assert!(!support::directory(&name).exists(), "{arguments}: something is left");
+    json
+}
+
+/// The names that programs read, all there; the phases' too.
+fn names(json: &Value) -> (Vec<&str>, Vec<&str>) {
+    let keys = |value: &Value| -> Vec<&'static str> {
+        const ALL: [&str; 15] = [
+            "phases",
+            "failover_ms",
+            "operations",
+            "undecided",
+            "acknowledged_lost",
+            "executed_twice",
+            "linearizable",
+            "name",
+            "offered_rps",
+            "achieved_rps",
+            "p50_us",
+            "p99_us",
+            "p999_us",
+            "nacks",
+            "retries",
+        ];
+        ALL.into_iter().filter(|key| value.get(key).is_some()).collect()
+    };
+    (keys(json), keys(&json["phases"][0]))
+}
+
+fn kills_leader_and_loses_nothing(test: &str, arguments: &str) {
+    let json = result(test, arguments);
+    let (fields, phase_fields) = names(&json);
+    assert_eq!((fields.len(), phase_fields.len()), (7, 8), "{json}");
+    let phases = json["phases"].as_array().unwrap();
+    let phase_names: Vec<&str> =
+        phases.iter().map(|phase| phase["name"].as_str().unwrap()).collect();
+    assert_eq!(phase_names, ["before", "leader killed", "after"]);
+    for phase in phases {
+        let (offered, achieved) = (&phase["offered_rps"], &phase["achieved_rps"]);
+        let share = achieved.as_f64().unwrap() / offered.as_f64().unwrap();
+        assert!(share > 0.9, "{arguments}: {json}");
+        assert!(phase["p50_us"].as_f64().unwrap() > 0.0, "{arguments}: {json}");
+    }
+    for nothing in ["undecided", "acknowledged_lost", "executed_twice"] {
+        assert_eq!(json[nothing], 0, "{arguments}: {json}");
+    }
+    assert_eq!(json["linearizable"], true, "{arguments}: {json}");
+    let failover = json["failover_ms"].as_f64().unwrap();
+    assert!(failover < FAILOVER_MAX_MS, "{arguments}: {json}");
+    assert!(json["operations"].as_u64().unwrap() > 2_000, "{arguments}: {json}");
+}
+
+fn one_server_has_no_leader_to_kill() {
+    let json = result("alone", "--mode unreplicated --seconds 3 --rate 500 --service synthetic");
+    assert_eq!(json["phases"].as_array().unwrap().len(), 1);
+    assert_eq!((&json["failover_ms"], &json["acknowledged_lost"]), (&Value::Null, &0.into()));
+}
+
+fn interrupted_under_load_it_leaves_nothing() {
+    let name = name("interrupted");
+    let mut command = quickstart(&name, "--seconds 60 --rate 500");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let history = support::directory(&name).join("history.jsonl");
+    let deadline = Instant::now() + Duration::from_secs(300);
+    while std::fs::metadata(&history).map_or(0, |file| file.len()) == 0 {
+        assert!(Instant::now() < deadline, "no load begins");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let (_, state) = state::look(&name).unwrap();
+    let processes: Vec<Identity> = state.nodes.iter().map(|&(_, process)| process).collect();
+    assert_eq!(processes.len(), 3);
+    Identity::of(child.id()).unwrap().signal(libc::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(wait_for_end(&processes, Duration::ZERO), []);
+    assert!(!support::directory(&name).exists());
+}
+
+#[test]
+fn the_quickstart() {
+    one_server_has_no_leader_to_kill();
+    for (test, arguments) in [
+        ("r3", "--mode raft --nodes 3 --threads split"),
+        ("r5", "--mode raft --nodes 5 --threads inline"),
+        ("h3", "--mode hovercraft --nodes 3 --threads inline"),
+        ("h5", "--mode hovercraft --nodes 5 --threads split"),
+        ("hs", "--mode hovercraft --nodes 3 --threads split --service synthetic"),
+        ("hl", "--mode hovercraft --nodes 3 --threads split --loopback"),
+    ] {
+        kills_leader_and_loses_nothing(test, &format!("{arguments} --seconds 6 --rate 500"));
+    }
+    interrupted_under_load_it_leaves_nothing();
+}
