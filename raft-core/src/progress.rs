@@ -177,3 +177,98 @@ impl Inflight {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Incarnation, NodeId};
+
+    fn index(number: u64) -> LogIndex {
+        LogIndex::from_wire(number)
+    }
+
+    fn round(number: u64) -> Round {
+        Round::from_wire(number)
+    }
+
+    /// A follower that has answered the probe of index 5, in a leader's round 1, and may have four appends in flight.
+    fn keeping_up() -> Progress {
+        let member = Member { id: NodeId::new(1).unwrap(), incarnation: Incarnation::from_wire(1) };
+        let mut progress = Progress::new(member, index(5), 4);
+        progress.sent(index(5), index(0), round(1));
+        assert!(progress.acknowledged(index(5), round(1), round(1)));
+        progress
+    }
+
+    #[test]
+    fn a_probe_waits_for_its_answer_and_is_repeated_once_per_round() {
+        let mut progress = keeping_up();
+        assert!(!progress.refused(index(5), index(5), round(1)) && progress.may_send());
+        progress.sent(index(6), index(0), round(1));
+        assert!(progress.refused(index(6), index(5), round(1)));
+        progress.sent(index(8), index(0), round(2));
+        assert!(!progress.may_send());
+        // It agrees with what was before, in the same round: it took nothing.
+        progress.acknowledged(index(5), round(2), round(2));
+        assert!(!progress.may_send());
+        progress.acknowledged(index(5), round(3), round(3));
+        assert!(progress.may_send() && !progress.keeps_up());
+    }
+
+    #[test]
+    fn r6_r7_acknowledgements_out_of_order_take_nothing_back() {
+        let mut progress = keeping_up();
+        for last in [6, 7, 8] {
+            progress.sent(index(last), index(0), round(1));
+        }
+        assert!(progress.acknowledged(index(8), round(1), round(1)));
+        for late in [6, 7, 5, 0] {
+            assert!(!progress.acknowledged(index(late), round(1), round(1)));
+            assert!(!progress.refused(index(late), index(0), round(1)));
+            assert_eq!((progress.matched, progress.next), (index(8), index(9)));
+        }
+        assert_eq!(progress.in_flight(), 0);
+    }
+
+    #[test]
+    fn p3_a_window_closes_and_opens_with_each_answer() {
+        let mut progress = keeping_up();
+        for last in [6, 7, 8, 9] {
+            assert!(progress.may_send());
+            progress.sent(index(last), index(0), round(1));
+        }
+        assert!(!progress.may_send());
+        progress.acknowledged(index(7), round(1), round(1));
+        assert_eq!((progress.may_send(), progress.in_flight()), (true, 2));
+    }
+
+    #[test]
+    fn a_refusal_of_an_earlier_round_or_of_what_matched_is_old_news() {
+        let mut progress = keeping_up();
+        progress.sent(index(9), index(0), round(4));
+        assert!(progress.refused(index(9), index(5), round(4)));
+        assert_eq!((progress.next, progress.in_flight()), (index(6), 0));
+        assert!(!progress.refused(index(9), index(5), round(4)), "probing 6 now");
+        progress.sent(index(9), index(0), round(4));
+        progress.acknowledged(index(9), round(4), round(5));
+        assert!(!progress.refused(index(9), index(0), round(5)), "it matched");
+        progress.sent(index(11), index(0), round(6));
+        assert!(!progress.refused(index(10), index(0), round(4)), "before it kept up");
+        assert!(progress.refused(index(11), index(3), round(6)));
+        assert_eq!((progress.matched, progress.next), (index(9), index(10)), "P2");
+    }
+
+    #[test]
+    fn a_prefix_taken_of_a_probe_is_followed_by_what_was_not_sent_yet() {
+        let mut progress = keeping_up();
+        progress.sent(index(6), index(0), round(1));
+        assert!(progress.refused(index(6), index(5), round(1)));
+        progress.sent(index(9), index(0), round(1));
+        // The rest waits at the follower for its bodies (HC1a): it is not sent twice.
+        progress.acknowledged(index(7), round(1), round(1));
+        assert_eq!(
+            (progress.matched, progress.next, progress.in_flight()),
+            (index(7), index(10), 1)
+        );
+    }
+}

@@ -211,7 +211,8 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             }
             index = index.next();
         }
-        Append { count, ..self.append_after(next.prev(), true) }
+        let append = Append { count, ..self.append_after(next.prev(), true) };
+        Append { epoch: self.configurations.at(append.last_index()).epoch, ..append }
     }
 
     /// An append without entries that follows `previous`, which this log knows.

@@ -27,13 +27,19 @@ impl Post {
 
     /// A node per log, whose entries are of these terms; numbered by their index. Each is in the term of its last entry.
     pub fn with_logs(logs: &[&[u64]]) -> Self {
+        let last = |log: &&[u64]| log.last().copied().unwrap_or(0);
+        Self::with_terms(logs, &logs.iter().map(last).collect::<Vec<_>>())
+    }
+
+    /// As [`Self::with_logs`], each in a term of its own.
+    pub fn with_terms(logs: &[&[u64]], nodes: &[u64]) -> Self {
         let host = |(place, terms): (usize, &&[u64])| {
             let entry = |(nth, &term): (usize, &u64)| Entry {
                 term: Term::from_wire(term),
                 payload: Payload::Command(Number(nth as u64 + 1)),
             };
             let entries = terms.iter().enumerate().map(entry).collect();
-            let term = Term::from_wire(terms.last().copied().unwrap_or(0));
+            let term = Term::from_wire(nodes[place]);
             let stable = Saved { term, entries, ..Saved::default() };
             let disk = Disk { stable, ..Disk::default() };
             Host::with(member(place), birth(logs.len()), settings(), disk, place as u64, ms(0))
@@ -93,22 +99,41 @@ impl Post {
         self.mail.push(oldest);
     }
 
+    /// The oldest append from one node to another arrives, and only `count` of its entries have their bodies (HC1a).
+    pub fn deliver_cut(&mut self, from: usize, to: usize, count: usize) {
+        let (sender, _, packet) = self.take(from, to);
+        self.step(to, |host, now| host.take(now, sender, packet, Some(count as u64)));
+    }
+
+    /// It arrives, and entries before it wait for their bodies.
+    pub fn deliver_parked(&mut self, from: usize, to: usize) {
+        let (sender, _, packet) = self.take(from, to);
+        let Packet::Append(append, ..) = packet else { panic!("no append: {packet:?}") };
+        self.step(to, |host, now| host.raft.append_parked(now, sender, append));
+    }
+
     fn take(&mut self, from: usize, to: usize) -> (Member, NodeId, Packet) {
         let between = |(sender, receiver, _): &(Member, NodeId, Packet)| {
             sender.id == id(from) && *receiver == id(to)
         };
         let place = self.mail.iter().position(between);
-        self.mail.remove(place.unwrap_or_else(|| panic!("nothing from n{from} to n{to}")))
+        let nothing = || panic!("nothing from n{from} to n{to}: {:#?}", self.trace);
+        self.mail.remove(place.unwrap_or_else(nothing))
     }
 
     /// Everything arrives, and what it leads to, between those who are not `away`.
     pub fn settle_without(&mut self, away: &[usize]) {
-        let gone = |node: NodeId| away.iter().any(|&place| id(place) == node);
         while !self.mail.is_empty() {
-            let (from, to, packet) = self.mail.remove(0);
-            if !gone(from.id) && !gone(to) {
-                self.step(to.place(), |host, now| host.take(now, from, packet, None));
-            }
+            self.arrive(away);
+        }
+    }
+
+    /// The oldest message of all arrives, unless it is to or from somebody who is `away`.
+    fn arrive(&mut self, away: &[usize]) {
+        let (from, to, packet) = self.mail.remove(0);
+        let gone = |node: NodeId| away.contains(&node.place()) || node.place() >= self.hosts.len();
+        if !gone(from.id) && !gone(to) {
+            self.step(to.place(), |host, now| host.take(now, from, packet, None));
         }
     }
 
@@ -120,7 +145,24 @@ impl Post {
     pub fn elect(&mut self, at: usize, away: &[usize]) {
         self.timeout(at);
         self.settle_without(away);
-        assert_eq!(self.hosts[at].raft.role(), raft_core::Role::Leader, "n{at} is not elected");
+        let leads = self.hosts[at].raft.role() == raft_core::Role::Leader;
+        assert!(leads, "n{at} is not elected: {:#?}", self.trace);
+    }
+
+    /// Node `at` stands, again and again, until it leads; whatever is on its way then is lost.
+    pub fn win(&mut self, at: usize, away: &[usize]) {
+        let leads = |post: &Self| post.hosts[at].raft.role() == raft_core::Role::Leader;
+        for _ in 0..4 {
+            self.timeout(at);
+            while !self.mail.is_empty() && !leads(self) {
+                self.arrive(away);
+            }
+            if leads(self) {
+                self.mail.clear();
+                return;
+            }
+        }
+        panic!("n{at} does not win");
     }
 
     /// The process ends and begins anew with what its disk holds, or, in another life, with nothing.
