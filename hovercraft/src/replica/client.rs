@@ -142,7 +142,9 @@ impl Replica {
             age_from: request.age_from,
             age_log_us: self.heard.by(request.age_from),
         };
-        let found = self.store.find(&key);
+        // Mode `raft`: a follower passes on whatever it cannot answer itself, repetitions too.
+        let passes_on = self.settings.mode == Mode::Raft && !self.leads();
+        let found = if passes_on { None } else { self.store.find(&key) };
         if let Some(at) = found {
             let index = self.store.logged_at(at);
             if let Some(index) = index.filter(|&index| index > self.handed) {
@@ -159,7 +161,7 @@ impl Replica {
             self.pool.give_back(request.body);
             return;
         }
-        if self.settings.mode == Mode::Raft && !self.leads() {
+        if passes_on {
             return self.forward(now, request, &key, asker);
         }
         if let Some(at) = found {
@@ -205,7 +207,10 @@ impl Replica {
         match self.table.lookup(&asked, stamp, &self.limits) {
             Known::Applied(kept) => {
                 let own_session = key.id.session != 0 && !group;
-                if (leads || own_session) && self.outstanding < self.settings.commands_max {
+                if !leads && !own_session {
+                    return self.settings.mode != Mode::Raft;
+                }
+                if self.outstanding < self.settings.commands_max {
                     self.counters.repetitions_answered += 1;
                     let (slot, index) = (kept.slot, kept.index);
                     self.command(Command::Kept { slot, index, to: asker });

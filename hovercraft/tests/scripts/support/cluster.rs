@@ -55,11 +55,12 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(shape: Shape) -> Self {
-        let nodes = (1..=shape.nodes).map(|id| Node::new(id, 0, &shape, Duration::ZERO)).collect();
+        let now = Duration::from_secs(1);
+        let nodes = (1..=shape.nodes).map(|id| Node::new(id, 0, &shape, now)).collect();
         let key = shape.has_key().then(|| MacKey::derive(&[7; 32]));
         Self {
             shape,
-            now: Duration::ZERO,
+            now,
             nodes,
             flights: VecDeque::new(),
             delivered: Vec::new(),
@@ -75,8 +76,21 @@ impl Cluster {
         self.out.push(line);
     }
 
+    /// The lines so far; of long rows of chunks only the ends.
     pub(crate) fn take_lines(&mut self) -> String {
-        self.out.drain(..).map(|line| line + "\n").collect()
+        let row = |line: &str| line.split_once(" chunk ").map(|(row, _)| row.to_owned());
+        let mut text = String::new();
+        for rows in self.out.chunk_by(|a, b| row(a).is_some() && row(a) == row(b)) {
+            if let [first, .., last] = rows
+                && rows.len() > 8
+            {
+                text += &format!("{first}\n.. {} more\n{last}\n", rows.len() - 2);
+            } else {
+                text.extend(rows.iter().map(|line| line.clone() + "\n"));
+            }
+        }
+        self.out.clear();
+        text
     }
 
     pub(crate) fn key(&self) -> Option<&MacKey> {

@@ -6,6 +6,7 @@
 //! c1 write 5 BODY to WHOM           a request (see clients.rs); WHOM: n2 (its own address), group, or group:n1,n3 (the others miss
 //!                                   it); `waited=3ms`: it was there so long before it was read
 //! deliver [n1 n2 [kind]]            everything until all is quiet; or what is under way from n1 to n2, as one burst
+//! burst n1 [kind]                   what is under way to n1, from anybody, as one burst
 //! drop n1 n2 [kind]                 .. lost
 //! again n1 n2 [kind]                the last such message comes once more
 //! mangle n1 n2                      the last byte of what is under way from n1 to n2 is another
@@ -105,7 +106,7 @@ fn obey(cluster: &mut Cluster, words: &[&str]) {
             obey(cluster, rest);
             cluster.quiet = false;
         }
-        ["deliver" | "drop" | "again" | "mangle", ..] => traffic(cluster, words),
+        ["deliver" | "burst" | "drop" | "again" | "mangle", ..] => traffic(cluster, words),
         ["timeout", id] => timeout(cluster, node(id)),
         ["tick", id] => cluster.tick(node(id)),
         ["advance", time] => cluster.advance(duration(time), |_| true),
@@ -135,6 +136,7 @@ fn obey(cluster: &mut Cluster, words: &[&str]) {
             let (from, to) = (node(from), NodeId::new(node(to)));
             let now = cluster.clock(from);
             assert!(cluster.node(from).replica.hand_leadership_over(now, to), "{words:?}");
+            cluster.node(from).replica.end_burst(now);
             cluster.drain(from);
         }
         _ => look(cluster, words),
@@ -150,6 +152,10 @@ fn traffic(cluster: &mut Cluster, words: &[&str]) {
             let kinds = matching(cluster, &kinds);
             let any = cluster.deliver(node(to), |flight| flight.from == from && kinds(flight));
             assert!(any, "nothing to deliver: {words:?}");
+        }
+        ["burst", to, ref kind @ ..] => {
+            let kinds = matching(cluster, kind);
+            assert!(cluster.deliver(node(to), kinds), "nothing to deliver: {words:?}");
         }
         ["drop", from, to, ref kind @ ..] => {
             let (from, to) = (node(from), node(to));

@@ -31,9 +31,9 @@ pub(crate) fn ms(us: u64) -> String {
     if part == 0 { format!("{whole}ms") } else { format!("{whole}.{part:03}ms") }
 }
 
-/// A message between nodes, without its sender; the first word is its kind.
+/// A message between nodes, without its sender; the first word is its kind. What a script has spoilt is called that.
 pub(crate) fn node_message(bytes: &[u8], key: Option<&MacKey>, names: &mut Names) -> String {
-    let (head, message) = wire::parse(bytes, key).expect("nodes send what they can read");
+    let Ok((head, message)) = wire::parse(bytes, key) else { return "spoilt".into() };
     match message {
         NodeMessage::Raft(message) => raft(&head, &message),
         NodeMessage::Append { append, entries, configuration, bodies } => {
@@ -51,7 +51,10 @@ pub(crate) fn node_message(bytes: &[u8], key: Option<&MacKey>, names: &mut Names
         NodeMessage::Aggregate(_) => "aggregate".into(),
         NodeMessage::BodyRequest(list) => {
             let wanted = list.iter().map(|wanted| {
-                let chunks: Vec<_> = wanted.iter().map(|chunk| chunk.to_string()).collect();
+                let mut chunks: Vec<_> = wanted.iter().map(|chunk| chunk.to_string()).collect();
+                if chunks.len() > 8 {
+                    chunks.splice(3..chunks.len() - 1, ["..".to_owned()]);
+                }
                 let (id, hash) = (names.id(&wanted.id), names.hash(wanted.hash));
                 format!("{id} {hash} chunks {}", chunks.join(","))
             });
