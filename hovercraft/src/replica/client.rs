@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use r2p2::Instant;
 use r2p2::answer::{self, AnswerForm};
+use r2p2::drops::DropReason;
 use r2p2::header::{MessageKind, Place, Policy};
 use r2p2::packet::Packet;
 use r2p2::reassembly::{Arrived, Progress, Request as Incoming};
@@ -69,6 +70,12 @@ impl Replica {
                 self.outbox.to_client(arrival.from, &[&packet]);
             }
             Progress::Partial | Progress::Duplicate => {}
+            Progress::Dropped(DropReason::TooLong) => {
+                let says = first || packet.header.place.is_last();
+                if says && (!arrival.group || leads) {
+                    self.refuse(form_of(packet), arrival.from, Reason::TooLarge);
+                }
+            }
             Progress::Dropped(_) => self.make_room(),
         }
     }
