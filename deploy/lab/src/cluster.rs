@@ -65,7 +65,7 @@ pub struct Lab {
 /// A lab that is up.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// Its directory.
+    /// Its directory: configuration, key, logs.
     pub path: PathBuf,
     /// Its processes.
     pub state: State,
@@ -406,23 +406,15 @@ impl View {
         Ok(command)
     }
 
-    /// The lab's folder: configuration, key, logs.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// How to reach it from a shell.
+    /// How to reach it from a shell; `exec` runs in the lab's own directory.
     #[must_use]
     pub fn how_to_talk(&self, name: &str) -> String {
-        let config = self.path.join("cluster.ron");
-        let config = config.display();
         let name = if name == "default" { String::new() } else { format!(" --name {name}") };
         let us = std::env::current_exe().unwrap_or_else(|_| "hovercraft-lab".into());
         let us = us.display();
         format!(
             "the cluster is up on {}\n\
-             talk to it:   {us} exec{name} -- kvctl --config {config} put k v\n\
+             talk to it:   {us} exec{name} -- kvctl --config cluster.ron put k v\n\
              look at it:   {us} status{name}\n\
              kill a node:  {us} kill{name} --node leader\n\
              take it down: {us} down{name}",

@@ -152,7 +152,7 @@ fn exec(view: &View, command: &[OsString]) -> anyhow::Result<ExitCode> {
     let program = ours.map_or_else(|| program.clone(), PathBuf::into_os_string);
     let mut command = view.client_command(&program, false)?;
     // So that `cluster.ron` is the lab's.
-    let status = command.current_dir(view.path()).args(arguments).status();
+    let status = command.current_dir(&view.path).args(arguments).status();
     let status = status.with_context(|| format!("cannot run {}", program.to_string_lossy()))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
