@@ -57,7 +57,7 @@ pub struct Arguments {
     /// A file with one phase per line, as in "before:10s".
     #[arg(long, value_name = "FILE")]
     pub phase_file: Option<PathBuf>,
-    /// What to send: kv, stss_<time us>_<request>_<reply> or stssr_<time us>_<request>_<reply>_<read ratio>, where a
+    /// What to send: kv, `stss_<time us>_<request>_<reply>` or `stssr_<time us>_<request>_<reply>_<read ratio>`, where a
     /// number may be N, exp:MEAN, uni:LOW:HIGH or bimodal:LOW:HIGH:SHARE.
     #[arg(long, default_value = "kv")]
     pub workload: String,
@@ -243,8 +243,12 @@ impl Plan {
         if sessions < threads || sessions > SESSIONS_MAX {
             return Err(PlanError::Sessions { sessions, threads });
         }
-        let shape =
-            KvShape { keys: arguments.keys, value: arguments.value, reads: arguments.reads };
+        let shape = KvShape {
+            keys: arguments.keys,
+            value: arguments.value,
+            reads: arguments.reads,
+            scans: cluster.groups[group].mode != Mode::Unreplicated,
+        };
         let workload = Workload::parse(&arguments.workload, shape)
             .map_err(|source| PlanError::Workload { text: arguments.workload.clone(), source })?;
         check_sizes(&workload, &cluster.groups[group].limits)?;

@@ -1,7 +1,7 @@
 //! One thread's connections to the cluster: a socket and a session each, waited for together.
 //!
 //! Invariants:
-//! - X1. Every connection takes a turn at least once per [`Connections::tick`], and at once when a packet is there.
+//! - X1. Every connection takes a turn at least once per `Connections::tick`, and at once when a packet is there.
 //! - X2. Requests are spread over the connections in turn; one whose window is full is passed over.
 
 use core::time::Duration;

@@ -67,7 +67,7 @@ pub(crate) struct Ends<Q> {
     pub(crate) wake_application: Option<Waker>,
 }
 
-/// A node that runs in this process. Dropping it stops it at once; see [`crate::control`] for the polite way.
+/// A node that runs in this process. Dropping it stops it at once; see the control thread for the polite way.
 #[derive(Debug)]
 pub struct Node {
     handle: Handle,

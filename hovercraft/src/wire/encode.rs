@@ -49,7 +49,7 @@ impl Encoder {
         Self { key }
     }
 
-    /// The key, for [`super::parse`].
+    /// The key, for [`super::parse()`].
     #[must_use]
     pub fn key(&self) -> Option<&MacKey> {
         self.key.as_ref()

@@ -50,7 +50,7 @@
 //! - *life*: id 1, incarnation 8; ascending by id; incarnation 0 = not known.
 //!
 //! Invariants:
-//! - W1. [`parse`] never panics and never allocates, whatever the bytes; what it accepts, [`Encoder`] writes the same way.
+//! - W1. [`parse()`] never panics and never allocates, whatever the bytes; what it accepts, [`Encoder`] writes the same way.
 //! - W2. Indexes and log times are below 2^62, so that adding to them cannot overflow.
 //! - W3. With a key nothing but the version is looked at before the MAC was found right (HC13).
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::random::{Purpose, stream};
 use crate::workload::Workload;
 
-const SHAPE: KvShape = KvShape { keys: 40, value: 32, reads: 0.5 };
+const SHAPE: KvShape = KvShape { keys: 40, value: 32, reads: 0.5, scans: true };
 
 /// What was drawn: kind, expectation, bytes.
 fn drawn(shape: KvShape, seed: u64, thread: u32, count: usize) -> Vec<(Kind, Expected, Vec<u8>)> {
