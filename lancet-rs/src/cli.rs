@@ -100,6 +100,10 @@ pub struct Arguments {
     /// kv: share of reads, 0 to 1.
     #[arg(long, default_value_t = 0.5, value_parser = probability)]
     pub reads: f64,
+    /// kv: share of scans among the reads, 0 to 1; 0.05 if not given, but 0 in mode `unreplicated`, where histories are
+    /// decided key by key.
+    #[arg(long, value_parser = probability)]
+    pub scans: Option<f64>,
     /// Address of this machine to send from; the one that leads to the cluster if not given.
     #[arg(long, value_name = "ADDRESS")]
     pub from: Option<IpAddr>,
@@ -243,12 +247,11 @@ impl Plan {
         if sessions < threads || sessions > SESSIONS_MAX {
             return Err(PlanError::Sessions { sessions, threads });
         }
-        let shape = KvShape {
-            keys: arguments.keys,
-            value: arguments.value,
-            reads: arguments.reads,
-            scans: cluster.groups[group].mode != Mode::Unreplicated,
-        };
+        let Arguments { keys, value, reads, scans, .. } = *arguments;
+        // Without a log a history is decided by searching for an order, key by key, and a scan is of many keys.
+        let has_log = cluster.groups[group].mode != Mode::Unreplicated;
+        let scans = scans.unwrap_or(if has_log { 0.05 } else { 0.0 });
+        let shape = KvShape { keys, value, reads, scans };
         let workload = Workload::parse(&arguments.workload, shape)
             .map_err(|source| PlanError::Workload { text: arguments.workload.clone(), source })?;
         check_sizes(&workload, &cluster.groups[group].limits)?;

@@ -9,6 +9,7 @@ use core::time::Duration;
 use dataplane::backend::Instant;
 use hovercraft_client::{Client, Completion, ConnectError, Options, SubmitError};
 use hovercraft_config::Cluster;
+use r2p2::drops::DropReason;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -16,6 +17,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use thiserror::Error;
 
+use crate::measure::PacketCounts;
 use crate::random::{Purpose, stream_seed};
 use crate::workload::Kind;
 
@@ -180,6 +182,23 @@ impl Connections {
         };
         self.seen = now;
         new
+    }
+
+    /// What became of packets, all clients together. Asks the kernel: for the end of a run.
+    #[must_use]
+    pub fn packet_counts(&self) -> PacketCounts {
+        let mut sum = PacketCounts::default();
+        for client in &self.clients {
+            let (packets, drops) = (client.packets(), client.drops());
+            let second_answers = drops.get(DropReason::SecondAnswer);
+            sum += PacketCounts {
+                lost_receiving: packets.dropped_receive,
+                lost_sending: packets.dropped_send,
+                second_answers,
+                ignored: drops.total() - second_answers,
+            };
+        }
+        sum
     }
 
     /// The client at this place.

@@ -1,4 +1,21 @@
-//! Open-loop load with honest latency.
+//! Open-loop load with honest latency, for any service behind R2P2 (after Lancet, USENIX ATC 2019).
+//!
+//! ```text
+//! cli ─> Plan ─┬─> arrivals   when to send: a seeded schedule that no answer can move
+//!              ├─> workload   what to send, and what the reply must look like
+//!              └─> run ──> load (a thread) ──> connections ──> hovercraft-client, a socket and a session each
+//!                   │        ├─> measure: histogram, timeline   counts and latencies by phase
+//!                   │        ├─> live ──> progress              a line per second
+//!                   │        └─> history ──> file               every operation, for history-checker
+//!                   └─> report                                  table and JSON
+//! ```
+//!
+//! Three kinds of time are kept apart. Latency runs from the *scheduled* moment to the answer: what a user would have
+//! waited, whatever the generator or a full window did in between. Time from the first *send* is the service's and the
+//! network's share. *Lateness*, from the scheduled moment to when the generator came to the request, is its own error; a
+//! generator that does not keep up says so in the report.
+//!
+//! Modules number their invariants; tests quote the numbers. `tests/loopback.rs` runs all of it against a server.
 #![forbid(unsafe_code)]
 
 pub mod arrivals;

@@ -114,7 +114,8 @@ impl Sender<'_> {
         }
     }
 
-    fn finish(self) -> Measures {
+    fn finish(mut self) -> Measures {
+        self.measures.packets = self.load.connections.packet_counts();
         let total = self.measures.total().counts;
         assert!(total.scheduled == total.ended(), "M1: {total:?}");
         if let Some(recorder) = self.load.recorder {

@@ -3,11 +3,14 @@
 //! Invariants:
 //! - M1. Every scheduled request ends in exactly one way, so that in every phase
 //!   `scheduled = answered + refused + unknown + unsent` (checked by [`Counts::ended`] at the end of each run).
-//! - M2. What is counted, is counted under the phase of the request's scheduled moment (P1); only acknowledged writes are
-//!   kept by the moment of their answer, because gaps in time are asked of them.
+//! - M2. Requests are counted under the phase of their scheduled moment (P1). NACKs and repetitions, which are packets,
+//!   are counted under the phase in which they were noticed; acknowledged writes are also kept by the moment of their
+//!   answer, because gaps in time are asked of them.
 
 use core::ops::AddAssign;
 use core::time::Duration;
+
+use serde::Serialize;
 
 use crate::histogram::Latencies;
 use crate::phases::Phases;
@@ -69,6 +72,21 @@ pub struct Measures {
     pub phases: Vec<PhaseMeasures>,
     /// When writes were acknowledged.
     pub writes: Timeline,
+    /// What became of packets.
+    pub packets: PacketCounts,
+}
+
+/// Packets that did not serve. Totals of a run.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct PacketCounts {
+    /// Lost at our sockets, because we did not read them in time.
+    pub lost_receiving: u64,
+    /// Lost because the system would not send them.
+    pub lost_sending: u64,
+    /// Answers to requests that had their answer (HC3d).
+    pub second_answers: u64,
+    /// Others that had no effect: late, not ours, or broken.
+    pub ignored: u64,
 }
 
 impl Counts {
@@ -76,6 +94,15 @@ impl Counts {
     #[must_use]
     pub fn ended(&self) -> u64 {
         self.answered + self.refused + self.unknown + self.unsent
+    }
+}
+
+impl AddAssign for PacketCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.lost_receiving += other.lost_receiving;
+        self.lost_sending += other.lost_sending;
+        self.second_answers += other.second_answers;
+        self.ignored += other.ignored;
     }
 }
 
@@ -121,6 +148,7 @@ impl Measures {
         Self {
             phases: phases.list().iter().map(|_| PhaseMeasures::default()).collect(),
             writes: Timeline::new(phases.duration() + grace),
+            packets: PacketCounts::default(),
         }
     }
 
@@ -130,6 +158,7 @@ impl Measures {
             phase.merge(theirs);
         }
         self.writes.merge(&other.writes);
+        self.packets += other.packets;
     }
 
     /// All phases together.

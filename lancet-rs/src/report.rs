@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - R1. What the generator itself did badly is said, never hidden: [`Report::warnings`] names each phase in which it did
-//!   not send on time, and every reply that was not what was asked for.
+//!   not send on time, replies that were not what was asked for, and packets lost on this machine.
 //! - R2. `longest_write_gap_ms` of a phase is the longest time within it without an acknowledged write; the run's own is
 //!   taken over all phases at once, so that a gap across a boundary is whole there.
 
@@ -15,7 +15,7 @@ use core::time::Duration;
 
 use serde::Serialize;
 
-use crate::measure::{Measures, PhaseMeasures};
+use crate::measure::{Measures, PacketCounts, PhaseMeasures};
 use crate::phases::{Phase, Phases};
 
 /// A generator that reaches 1 % of its requests later than this after their moment does not keep up.
@@ -32,6 +32,8 @@ pub struct Report {
     pub longest_write_gap_ms: Option<f64>,
     /// Requests scheduled.
     pub operations: u64,
+    /// Packets that did not serve.
+    pub packets: PacketCounts,
     /// What makes these figures doubtful; empty in a good run.
     pub warnings: Vec<String>,
     /// The seed that repeats the run.
@@ -128,10 +130,13 @@ impl Report {
         let (start, end) = (Duration::ZERO, phases.duration());
         let whole = Phase { name: "total".to_owned(), start, end };
         let total = Line::new(&whole, &measures.total(), gap(start, end));
+        let mut warnings: Vec<String> = lines.iter().flat_map(Line::warnings).collect();
+        warnings.extend(packet_warnings(&measures.packets));
         Self {
             longest_write_gap_ms: total.longest_write_gap_ms,
             operations: measures.total().counts.scheduled,
-            warnings: lines.iter().flat_map(Line::warnings).collect(),
+            packets: measures.packets,
+            warnings,
             phases: lines,
             total,
             seed: origin.seed,
@@ -253,6 +258,25 @@ impl Line {
         }
         warnings
     }
+}
+
+/// R1.
+fn packet_warnings(packets: &PacketCounts) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if packets.lost_receiving > 0 {
+        warnings.push(format!(
+            "{} packets were lost at the generator's own sockets; raise net.core.rmem_max, or give it more --threads \
+             and --sessions",
+            packets.lost_receiving
+        ));
+    }
+    if packets.lost_sending > 0 {
+        warnings.push(format!(
+            "the system would not send {} packets; raise net.core.wmem_max, or lower --rate",
+            packets.lost_sending
+        ));
+    }
+    warnings
 }
 
 /// A time given in microseconds, at the unit that suits it.

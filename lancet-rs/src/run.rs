@@ -165,7 +165,7 @@ fn connect(plan: &Plan, clock: Clock, thread: u32) -> Result<Connections, Connec
         connect_timeout: CONNECT_TIMEOUT,
         request_timeout: plan.timeout,
         retry_after: plan.retry_after,
-        open_max: OPEN_MAX,
+        open_max: open_max(plan),
         from: plan.from,
         clock,
         ..Options::default()
@@ -175,8 +175,18 @@ fn connect(plan: &Plan, clock: Clock, thread: u32) -> Result<Connections, Connec
     Connections::open(&plan.cluster, &options, place, plan.sessions_per_thread, tick)
 }
 
-/// Requests open at a time in one session; the cluster's window may allow fewer.
-const OPEN_MAX: usize = 8_192;
+/// Requests open at a time in one session: what its window allows, unless the sessions are many.
+fn open_max(plan: &Plan) -> usize {
+    let share = OPEN_PER_THREAD / plan.sessions_per_thread;
+    let window = plan.cluster.groups[plan.group].limits.session_window;
+    usize::try_from(share.clamp(OPEN_MIN, window.max(OPEN_MIN))).unwrap_or(0)
+}
+
+/// Requests that a thread has memory for.
+const OPEN_PER_THREAD: u32 = 65_536;
+
+/// Requests that every session has memory for.
+const OPEN_MIN: u32 = 64;
 
 /// Sends to a thread that may be gone: its end has been noticed elsewhere.
 fn report<T>(to: &Sender<T>, message: T) {
@@ -229,35 +239,38 @@ impl Watch<'_> {
                     sum.merge(&measures);
                     left -= 1;
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    let now = Snapshot::of(self.gauges);
-                    let at = self.clock.now();
-                    self.show(at, at.saturating_sub(seen_at), &seen, &now);
-                    (seen, seen_at) = (now, at);
-                }
+                Err(RecvTimeoutError::Timeout) => (seen, seen_at) = self.show(&seen, seen_at),
                 Err(RecvTimeoutError::Disconnected) => return Err(RunError::Stopped),
             }
+        }
+        if self.clock.now() > seen_at + Duration::from_millis(500) {
+            self.show(&seen, seen_at);
         }
         Ok(sum)
     }
 
-    fn show(&self, at: Instant, length: Duration, seen: &Snapshot, now: &Snapshot) {
-        if self.progress == Progress::None {
-            return;
+    /// Shows what happened since `seen` was taken; gives what is seen now, and when.
+    fn show(&self, seen: &Snapshot, seen_at: Instant) -> (Snapshot, Instant) {
+        let (now, now_at) = (Snapshot::of(self.gauges), self.clock.now());
+        if self.progress != Progress::None {
+            let (at, length) = (now_at.saturating_sub(self.start), now_at.saturating_sub(seen_at));
+            let tick =
+                Tick::new(at, length, self.phase_at(at.saturating_sub(length / 2)), seen, &now);
+            eprintln!("{}", tick.text());
+            if self.progress == Progress::Json {
+                print_json(&tick);
+            }
         }
-        let at = at.saturating_sub(self.start);
+        (now, now_at)
+    }
+
+    fn phase_at(&self, at: Duration) -> &str {
         let phases = &self.plan.phases;
-        // The second that the line speaks of began in this phase.
-        let began = u64::try_from(at.saturating_sub(length / 2).as_nanos()).unwrap_or(u64::MAX);
-        let phase = match at > phases.duration() + length / 2 {
-            true => "(waiting for the last answers)",
-            false => &phases.list()[phases.place_of(began)].name,
-        };
-        let tick = Tick::new(at, length, phase, seen, now);
-        eprintln!("{}", tick.text());
-        if self.progress == Progress::Json {
-            print_json(&tick);
+        if at > phases.duration() {
+            return "(waiting for the last answers)";
         }
+        let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        &phases.list()[phases.place_of(at)].name
     }
 }
 

@@ -42,9 +42,8 @@ pub struct KvShape {
     pub value: u32,
     /// Share of reads, 0 to 1.
     pub reads: f64,
-    /// Whether one read in twenty is a scan. Without a log a history is decided by searching for an order, key by key, and a
-    /// scan is of many keys.
-    pub scans: bool,
+    /// Share of scans among the reads, 0 to 1.
+    pub scans: f64,
 }
 
 /// Why a text names no workload.

@@ -66,11 +66,13 @@ fn json_lines_on_standard_output_are_for_programs() {
     let lines: Vec<Value> =
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
-    assert_eq!(events, ["begin", "progress", "progress", "report"]);
+    let [first, between @ .., last] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((*first, *last), ("begin", "report"));
+    assert!(between.len() >= 2 && between.iter().all(|event| *event == "progress"), "{events:?}");
     assert!(lines[0]["monotonic_us"].as_u64().unwrap() > 0);
     assert_eq!(lines[0]["phases"][0]["end_seconds"], 2.1);
     assert!(lines[2]["answered_rps"].as_f64().unwrap() > 300.0, "{}", lines[2]);
-    assert_eq!(lines[3]["phases"][0]["name"], "run");
+    assert_eq!(lines[lines.len() - 1]["phases"][0]["name"], "run");
     assert!(text(&output.stderr).contains("phase "), "the table goes to standard error");
 }
 

@@ -62,7 +62,7 @@ fn the_rate_is_achieved_the_counts_add_up_and_the_history_is_whole() {
         let server = kv_server(mode);
         let run = run_on(
             &server,
-            "--rate 4000 --duration 2s --arrivals fixed --threads 2 --sessions 6 --keys 50",
+            "--rate 4000 --duration 2s --arrivals fixed --threads 2 --sessions 6 --keys 50 --timeout 10s",
         );
         let counts = run.counts();
         assert_eq!((counts.scheduled, counts.answered), (8_000, 8_000), "{counts:?}");
@@ -113,6 +113,7 @@ fn losses_and_refusals_are_counted_and_nothing_is_done_twice() {
     assert_eq!(counts.answered, counts.scheduled, "{counts:?}");
     assert!(counts.nacks > 50 && counts.retries > counts.nacks, "{counts:?}");
     assert_eq!(server.faults().executed.load(Relaxed), counts.answered);
+    assert!(run.measures.packets.second_answers > 1_000, "{:?}", run.measures.packets);
     replay(&run.history);
 }
 
@@ -187,7 +188,7 @@ fn a_forgotten_session_is_refused_once_and_opened_anew() {
     });
     let counts = run.counts();
     assert!((1..=2).contains(&counts.refused), "{counts:?}");
-    assert!(counts.answered > 900, "{counts:?}");
+    assert!(counts.answered > 600, "{counts:?}");
     assert_eq!(server.faults().opened.load(Relaxed), 4);
     assert_sound(&run.history);
 }

@@ -50,6 +50,16 @@ fn defaults_make_a_run() {
 }
 
 #[test]
+fn without_a_log_nothing_is_scanned_unless_asked_for() {
+    let scans = |name, arguments: &[&str]| match plan(name, arguments).unwrap().workload {
+        Workload::Kv(shape) => shape.scans,
+        other => panic!("{other:?}"),
+    };
+    let run = ["--rate", "1", "--duration", "1s", "--scans", "0.5"];
+    assert_eq!((scans("scans-a", &run[..4]), scans("scans-b", &run)), (0.0, 0.5));
+}
+
+#[test]
 fn without_a_seed_every_run_has_its_own() {
     let seed = |name| plan(name, &["--rate", "1", "--duration", "1s"]).unwrap().schedule.seed;
     assert_ne!(seed("seed-a"), seed("seed-b"));

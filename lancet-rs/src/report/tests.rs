@@ -97,6 +97,19 @@ fn r1_a_generator_that_does_not_keep_up_says_so() {
 }
 
 #[test]
+fn r1_packets_lost_on_this_machine_are_said() {
+    let phases = Phases::single("run", Duration::from_secs(1));
+    let mut measures = Measures::new(&phases, Duration::ZERO);
+    let lost = PacketCounts { lost_receiving: 3, lost_sending: 2, ..PacketCounts::default() };
+    (0..2).for_each(|_| measures.packets += lost);
+    let report = Report::new(&phases, &measures, origin(true));
+    assert!(report.warnings[0].starts_with("6 packets were lost at the generator's own sockets"));
+    assert!(report.warnings[1].starts_with("the system would not send 4 packets"));
+    let json: Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+    assert_eq!(json["packets"]["lost_receiving"], 6);
+}
+
+#[test]
 fn without_writes_there_is_no_gap() {
     let phases = Phases::single("run", Duration::from_secs(1));
     let measures = Measures::new(&phases, Duration::ZERO);

@@ -1,6 +1,6 @@
 //! Requests to the key-value service, mixed so that their history says much.
 //!
-//! Reads are gets and, one in twenty (where a log decides the history), scans of up to [`SCAN_LIMIT`] pairs. Writes are puts of values that no other write
+//! Reads are gets and some scans of up to [`SCAN_LIMIT`] pairs. Writes are puts of values that no other write
 //! has, appends and increments that return what they made of the value, compare-and-swaps that expect what this thread
 //! last put there, and deletes: a lost, repeated or reordered one shows in a later reply.
 //!
@@ -80,11 +80,10 @@ impl Drawing {
     }
 
     fn draw_read(&mut self, random: &mut impl Rng, body: &mut Vec<u8>) -> Expected {
-        let choice: u32 = random.random_range(0..100);
-        let sort = if choice.is_multiple_of(4) { Sort::Number } else { Sort::Text };
+        let sort = if random.random_range(0..4_u32) == 0 { Sort::Number } else { Sort::Text };
         Key::draw(sort, self.shape.keys, random).name(&mut self.name);
         let key = self.name.as_bytes();
-        if choice < 5 && self.shape.scans {
+        if random.random::<f64>() < self.shape.scans {
             encode(Request::Scan { from: key, limit: SCAN_LIMIT }, body);
             Expected::Scan
         } else {

@@ -9,7 +9,7 @@ use super::*;
 use crate::random::{Purpose, stream};
 use crate::workload::Workload;
 
-const SHAPE: KvShape = KvShape { keys: 40, value: 32, reads: 0.5, scans: true };
+const SHAPE: KvShape = KvShape { keys: 40, value: 32, reads: 0.5, scans: 0.05 };
 
 /// What was drawn: kind, expectation, bytes.
 fn drawn(shape: KvShape, seed: u64, thread: u32, count: usize) -> Vec<(Kind, Expected, Vec<u8>)> {
@@ -53,6 +53,8 @@ fn the_mix_has_every_operation_and_the_share_of_reads() {
     assert!((9_700..10_300).contains(&reads), "{counts:?}");
     let writes_only = KvShape { reads: 0.0, ..SHAPE };
     assert!(drawn(writes_only, 1, 0, 1_000).iter().all(|drawn| drawn.0 == Kind::Write));
+    let no_scans = KvShape { scans: 0.0, ..SHAPE };
+    assert!(drawn(no_scans, 1, 0, 1_000).iter().all(|drawn| drawn.1 != Expected::Scan));
 }
 
 #[test]
