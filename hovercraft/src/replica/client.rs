@@ -138,7 +138,10 @@ impl Replica {
 
     /// A request for the log.
     fn take_in(&mut self, now: Instant, request: Incoming, asker: AnswerTo, group: bool) {
-        let kind = kind_of(&request);
+        let Some(kind) = kind_of(&request) else {
+            self.counters.bad_packets += 1;
+            return self.pool.give_back(request.body);
+        };
         let hash = body_hash(&self.hash_key, &request.body);
         let key = BodyKey { id: request.id, hash };
         let origin = Origin {
@@ -288,12 +291,15 @@ impl Replica {
 /// Kept bodies that go at once when buffers run short.
 const EVICTED_AT_ONCE: usize = 64;
 
-fn kind_of(request: &Incoming) -> EntryKind {
-    match request.policy {
-        _ if request.flags.opens => EntryKind::Open,
-        _ if request.flags.closes => EntryKind::Close,
-        Policy::ReplicatedRead => EntryKind::Read,
-        _ => EntryKind::Write,
+/// None for flags that contradict each other or the session: no entry can say it, and nobody would take such an append (HC13).
+fn kind_of(request: &Incoming) -> Option<EntryKind> {
+    let in_session = request.id.session != 0;
+    match (request.flags.opens, request.flags.closes) {
+        (false, false) if request.policy == Policy::ReplicatedRead => Some(EntryKind::Read),
+        (false, false) => Some(EntryKind::Write),
+        (true, false) if !in_session && !request.plain => Some(EntryKind::Open),
+        (false, true) if in_session => Some(EntryKind::Close),
+        _ => None,
     }
 }
 

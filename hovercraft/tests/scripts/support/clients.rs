@@ -15,7 +15,8 @@ pub(crate) struct Asked {
 }
 
 /// `c1 [plain] write|read|close NUMBER BODY`, `c1 open NONCE`, or `c1 query NUMBER BODY`, with options: `floor=`, `session=c2|0|none`,
-/// `packets=1,3` (only these leave).
+/// `packets=1,3` (only these leave), `opens`,
+/// `closes` (these flags are set).
 pub(crate) fn request(words: &[&str], names: &Names) -> Asked {
     let client = words[0].to_owned();
     let plain = words[1] == "plain";
@@ -31,7 +32,11 @@ pub(crate) fn request(words: &[&str], names: &Names) -> Asked {
     let form = if plain {
         Form::PlainRequest { request_id: u16::try_from(number).unwrap(), policy }
     } else {
-        let flags = Flags { opens: kind == "open", closes: kind == "close", ..Flags::default() };
+        let flags = Flags {
+            opens: kind == "open" || words.contains(&"opens"),
+            closes: kind == "close" || words.contains(&"closes"),
+            ..Flags::default()
+        };
         let above = number - value(words, "floor", 1).min(number);
         let session = if kind == "open" { 0 } else { session(words, &client, names) };
         let above_floor = if session == 0 { 0 } else { u16::try_from(above).unwrap() };
