@@ -32,7 +32,7 @@ pub(crate) struct Node {
     pub application: Application<Kv>,
     commands: VecDeque<Command>,
     /// Own epoch: the node's clock shows `cluster time + offset`.
-    offset: Duration,
+    pub offset: Duration,
     pub network_paused_until: Duration,
     pub application_paused_until: Duration,
     application_due: Option<Duration>,
@@ -66,6 +66,9 @@ pub(crate) struct Cluster {
     pub random: Random,
     /// Leaders by term, to find two in one.
     leaders: Vec<(u64, u8)>,
+    /// Datagrams delivered to nodes, the first so many: for tests that repeat and spoil them.
+    pub tapped: Vec<Vec<u8>>,
+    pub tap_max: usize,
 }
 
 pub(crate) fn address(node: u8) -> SocketAddr {
@@ -85,7 +88,9 @@ impl Cluster {
         }
         let clients = Vec::new();
         let leaders = Vec::new();
-        Self { seed, shape, network, nodes, clients, now: Duration::ZERO, random, leaders }
+        let now = Duration::ZERO;
+        let (tapped, tap_max) = (Vec::new(), 0);
+        Self { seed, shape, network, nodes, clients, now, random, leaders, tapped, tap_max }
     }
 
     /// Runs until `end`; then the time is `end`.
@@ -192,6 +197,9 @@ impl Cluster {
     fn deliver(&mut self) {
         while let Some(delivery) = self.network.pop_due(self.now) {
             let arrival = delivery.arrival();
+            if self.tapped.len() < self.tap_max {
+                self.tapped.push(arrival.bytes.to_vec());
+            }
             if let Some(node) = self.nodes.iter_mut().find(|node| node.endpoint == delivery.to) {
                 if node.alive {
                     let now = self.now + node.offset;
