@@ -102,6 +102,10 @@ mod tests {
         assert_eq!(commit.advance(), Some(index(5)));
         commit.begin_term();
         assert_eq!((commit.verified(), commit.first_of_term()), (index(5), None));
+        commit.verify(index(6));
+        commit.hear(index(20));
+        assert_eq!(commit.advance(), Some(index(6)));
+        commit.begin_term();
         commit.verify(index(9));
         assert_eq!(commit.advance(), None);
     }

@@ -132,6 +132,9 @@ mod tests {
         assert_eq!(disk.needs_entries(index(4)), new);
         disk.persisted(new);
         assert_eq!(disk.index(), index(6));
+        disk.truncate(index(5));
+        let newer = disk.hand_over_entries(index(5));
+        assert_eq!((disk.index(), disk.needs_entries(index(5))), (index(4), newer));
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn s52_a_majority_of_votes_of_the_same_term_wins() {
     }
 }
 
-/// The same member twice is no majority, and neither is a yes of an earlier term.
+/// The same member twice is no majority; nor is a yes of an earlier term, or one to the question before (faults.md R25).
 #[test]
 fn s52_votes_are_a_set_of_one_term() {
     let mut post = Post::new(5);
@@ -191,12 +191,12 @@ fn s52_votes_are_a_set_of_one_term() {
         post.step(0, |host, now| host.raft.receive(now, member(voter), ask));
     }
     assert_eq!(post.hosts[0].raft.role(), Role::Candidate);
-    let yes = |number| Message::Vote { term: term(number), pre: false, granted: true };
-    for (voter, number) in [(1, 1), (1, 1), (2, 0)] {
-        post.step(0, |host, now| host.raft.receive(now, member(voter), yes(number)));
+    let yes = |pre, number| Message::Vote { term: term(number), pre, granted: true };
+    for (voter, pre, number) in [(1, false, 1), (1, false, 1), (2, false, 0), (3, true, 1)] {
+        post.step(0, |host, now| host.raft.receive(now, member(voter), yes(pre, number)));
         assert_eq!(post.hosts[0].raft.role(), Role::Candidate);
     }
-    post.step(0, |host, now| host.raft.receive(now, member(3), yes(1)));
+    post.step(0, |host, now| host.raft.receive(now, member(3), yes(false, 1)));
     assert_eq!(post.hosts[0].raft.role(), Role::Leader);
 }
 
