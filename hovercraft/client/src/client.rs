@@ -355,8 +355,6 @@ fn endpoint_config(group: &Group, options: &Options) -> ClientConfig {
         open_max: options.open_max,
         retry_after: options.retry_after,
         retry_max: options.retry_max.max(options.retry_after),
-        // A server without a log knows no repetitions.
-        tries_max: if replicated { u32::MAX } else { 1 },
         give_up_after: options.request_timeout,
         plain_window: group.limits.plain_window,
         packet_life: group.limits.packet_life,

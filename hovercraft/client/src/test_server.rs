@@ -1,13 +1,13 @@
 //! A server of one node for tests: sessions, plain clients, and faults on demand. Feature `test-server`.
 //!
 //! It runs a service on a thread of its own, behind r2p2's server endpoint on a loopback socket. To a client it looks like
-//! a replicated group whose every request is ordered at once: each one executed takes a log index of its own, a session's
-//! repetition is answered from the kept reply, an unknown session is refused.
+//! a group whose every request is ordered at once: each one executed takes a log index of its own, a repetition is answered
+//! from the kept reply, an unknown session is refused. Only mode `unreplicated` reports no index.
 //!
 //! Faults ([`Faults`]) strike every n-th request, so that tests need no chance.
 
 use core::net::SocketAddr;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -22,6 +22,7 @@ use r2p2::header::Policy;
 use r2p2::opening::OpeningReply;
 use r2p2::reassembly::Request;
 use r2p2::refusal::{Reason, Refusal};
+use r2p2::request_id::RequestId;
 use r2p2::server::{Server, ServerConfig};
 use r2p2::service::{Context, Reply, Service};
 
@@ -48,7 +49,7 @@ pub struct Faults {
     pub forget_sessions: AtomicBool,
     /// Requests that came whole, repetitions too.
     pub requests: AtomicU64,
-    /// Requests executed; what a session repeats is executed once.
+    /// Requests executed; what is repeated is executed once.
     pub executed: AtomicU64,
     /// Sessions opened.
     pub opened: AtomicU64,
@@ -72,10 +73,12 @@ struct Serving {
     service: Box<dyn Service + Send>,
     faults: Arc<Faults>,
     window: u32,
-    /// Replies kept, by session and number.
-    sessions: BTreeMap<u64, BTreeMap<u64, (u64, Vec<u8>)>>,
+    mode: Mode,
+    sessions: BTreeSet<u64>,
+    /// Index and reply of everything executed.
+    kept: BTreeMap<RequestId, (u64, Vec<u8>)>,
     index: u64,
-    /// Requests that were neither repeated nor of a session's life: what faults count.
+    /// Requests that were neither answered before nor of a session's life: what faults count.
     struck: u64,
     reply: Vec<u8>,
 }
@@ -103,7 +106,9 @@ impl TestServer {
             service,
             faults: Arc::clone(&faults),
             window,
-            sessions: BTreeMap::new(),
+            mode,
+            sessions: BTreeSet::new(),
+            kept: BTreeMap::new(),
             index: 0,
             struck: 0,
             reply: Vec::new(),
@@ -208,14 +213,14 @@ impl Serving {
         }
         if request.flags.opens {
             self.open(request);
-        } else if session != 0 && !self.sessions.contains_key(&session) {
+        } else if session != 0 && !self.sessions.contains(&session) {
             self.server.refuse(to, form, Refusal::new(Reason::UnknownSession));
         } else if request.flags.closes {
             self.sessions.remove(&session);
             self.faults.closed.fetch_add(1, Relaxed);
             self.server.answer(now, to, form, self.index, &[]);
-        } else if let Some((index, reply)) = self.kept(request) {
-            self.server.answer(now, to, form, index, &reply);
+        } else if let Some((index, reply)) = self.kept.get(&request.id) {
+            self.server.answer(now, to, form, *index, reply);
         } else {
             self.serve(now, request, form);
         }
@@ -224,14 +229,10 @@ impl Serving {
     fn open(&mut self, request: &Request) {
         self.index += 1;
         let (nonce, session) = (request.id.number, self.index ^ (0xC1 << 56));
-        self.sessions.insert(session, BTreeMap::new());
+        self.sessions.insert(session);
         self.faults.opened.fetch_add(1, Relaxed);
         let reply = OpeningReply { window: self.window, expiry_ms: 60_000 };
         self.server.opened(request.client.socket(), nonce, session, self.index, reply);
-    }
-
-    fn kept(&self, request: &Request) -> Option<(u64, Vec<u8>)> {
-        self.sessions.get(&request.id.session)?.get(&request.id.number).cloned()
     }
 
     fn serve(&mut self, now: Duration, request: &Request, form: AnswerForm) {
@@ -261,11 +262,10 @@ impl Serving {
         } else {
             self.service.execute(&context, &request.body, &mut reply);
         }
-        if let Some(replies) = self.sessions.get_mut(&request.id.session) {
-            replies.insert(request.id.number, (self.index, self.reply.clone()));
-        }
+        let told = if self.mode == Mode::Unreplicated { 0 } else { self.index };
+        self.kept.insert(request.id, (told, self.reply.clone()));
         if !lost {
-            self.server.answer(now, to, form, self.index, &self.reply);
+            self.server.answer(now, to, form, told, &self.reply);
         }
     }
 }
