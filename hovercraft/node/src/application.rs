@@ -106,6 +106,12 @@ impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
         Turn { now: begin, busy: done + asked > 0, stop }
     }
 
+    /// Writes executed, for tests that run the turns themselves.
+    #[cfg(test)]
+    pub(crate) fn executed(&self) -> u64 {
+        self.application.counters.executed
+    }
+
     /// When the next turn is needed though nothing comes.
     pub(crate) fn deadline(&self) -> Instant {
         self.application.deadline().unwrap_or(Instant::MAX)

@@ -123,6 +123,12 @@ impl<Q: Queue> Network<Q> {
         Turn { now, busy: work > 0, stop }
     }
 
+    /// How things are, for tests that run the turns themselves.
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> Status {
+        self.replica.status()
+    }
+
     /// When the next turn is needed though nothing comes.
     pub(crate) fn deadline(&self) -> Instant {
         self.replica.deadline()

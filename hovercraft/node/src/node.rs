@@ -236,3 +236,6 @@ fn spawn(
     });
     thread.map_err(StartError::Thread)
 }
+
+#[cfg(test)]
+mod tests;
