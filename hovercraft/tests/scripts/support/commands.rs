@@ -16,7 +16,7 @@
 //! advance 5ms but n2 | only n2     only for those: clocks differ
 //! hold n2 | apply n2 [1] | go n2    the application half stands still | takes so many commands | works again
 //! cut n3 | heal n3 | crash n3 | restart n3 | transfer n1 n2
-//! show n1 [..] | counters n1 name [..] | state
+//! show n1 [..] | counters n1 name [..] | state | session c1
 //! ```
 
 use core::time::Duration;
@@ -255,6 +255,11 @@ fn look(cluster: &mut Cluster, words: &[&str]) {
                 line += &format!(" {name}={}", found.expect("a counter of that name").1);
             }
             cluster.say(line);
+        }
+        ["session", client] => {
+            let session = cluster.names.session_of(client).expect("a session");
+            let cluster_id = cluster.node(1).replica.status().cluster_id;
+            cluster.say(format!("{client}' is {} XOR the cluster id", session ^ cluster_id));
         }
         ["state"] => {
             for id in cluster.living() {
