@@ -255,13 +255,14 @@ impl Store {
         slot.logged_at = index;
     }
 
-    /// The entry that named this body was cut off: back to waiting, with its age (HC8).
+    /// The entry that named this body was cut off, the newest first: back to waiting, with its age (HC8), in its old order and
+    /// before all that came since.
     pub fn unpin_truncated(&mut self, at: BodyRef) {
         let slot = &mut self.slots[at.0 as usize];
         assert!(slot.pins > 0, "S1: every entry of the log pins its body");
         slot.pins -= 1;
         if slot.pins == 0 {
-            self.enqueue(at.0);
+            self.enqueue_before_all(at.0);
         }
     }
 
@@ -392,6 +393,21 @@ impl Store {
             self.slots[youngest as usize].younger = at;
         }
         self.youngest = at;
+    }
+
+    fn enqueue_before_all(&mut self, at: u32) {
+        let oldest = self.oldest;
+        if oldest == NONE {
+            return self.enqueue(at);
+        }
+        let slot = &mut self.slots[at as usize];
+        slot.waiting = true;
+        slot.older = NONE;
+        slot.younger = oldest;
+        self.waiting += 1;
+        self.waiting_bytes += slot.body.len();
+        self.slots[oldest as usize].older = at;
+        self.oldest = at;
     }
 
     fn unlink(&mut self, at: u32) {
