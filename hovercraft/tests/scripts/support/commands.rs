@@ -259,7 +259,8 @@ fn look(cluster: &mut Cluster, words: &[&str]) {
         ["session", client] => {
             let session = cluster.names.session_of(client).expect("a session");
             let cluster_id = cluster.node(1).replica.status().cluster_id;
-            cluster.say(format!("{client}' is {} XOR the cluster id", session ^ cluster_id));
+            let name = cluster.names.session(session);
+            cluster.say(format!("{name} is {} XOR the cluster id", session ^ cluster_id));
         }
         ["state"] => {
             for id in cluster.living() {
