@@ -7,7 +7,7 @@
 //! Invariants:
 //! - A1. Nothing is answered from an entry that is not applied (HC7d): commands are handled in order, one by one.
 //! - A2. A plain client is not answered later than `answer_ttl`, by log time and by own time (HC3c).
-//! - A3. After a panic of a service whose state does not survive it nothing is executed any more.
+//! - A3. After a panic of a service whose state does not survive it nothing is executed any more, and no entry answered (A1).
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -135,7 +135,7 @@ impl<S: Service> Application<S> {
         }
     }
 
-    /// Does one command. `heard_us` is the highest log time that the network half has heard.
+    /// Does one command. `heard_us` is the highest log time that the network half has heard from the newest leader.
     pub fn handle(
         &mut self,
         now: Instant,
@@ -144,7 +144,7 @@ impl<S: Service> Application<S> {
         transmit: &mut Transmit<'_>,
     ) {
         self.commands += 1;
-        self.heard_us = self.heard_us.max(heard_us);
+        self.heard_us = heard_us;
         match command {
             Command::Execute(execute) => self.execute(now, &execute, transmit),
             Command::Tell(tell) => self.tell(now, &tell, transmit),
@@ -211,15 +211,13 @@ impl<S: Service> Application<S> {
     }
 
     fn execute(&mut self, now: Instant, execute: &Execute, transmit: &mut Transmit<'_>) {
-        let ended = if self.stopped {
-            Ended::Refused(Reason::Failed)
-        } else {
-            self.applied = execute.index;
-            self.log_time_us = execute.stamp_us;
-            self.run(execute)
-        };
-        if let Some(slot) = execute.keep.filter(|_| !self.stopped || self.applied == execute.index)
-        {
+        if self.stopped {
+            return; // A3
+        }
+        self.applied = execute.index;
+        self.log_time_us = execute.stamp_us;
+        let ended = self.run(execute);
+        if let Some(slot) = execute.keep {
             self.keep(slot, execute, ended);
         }
         let executed = execute.reported_index;
@@ -236,15 +234,11 @@ impl<S: Service> Application<S> {
     /// Runs the service; its reply is in the buffer.
     fn run(&mut self, execute: &Execute) -> Ended {
         let context = Context { index: execute.index.to_wire(), log_time_us: execute.stamp_us };
-        let mut reply = Reply::new(&mut self.reply, execute.reply_max as usize);
         if execute.read {
             self.counters.reads += 1;
-            return match self.service.query(&context, &execute.body, &mut reply) {
-                Ok(_) if reply.overflowed() => Ended::Refused(Reason::Failed),
-                Ok(_) => Ended::Reply,
-                Err(ChangesState) => Ended::Refused(Reason::ChangesState),
-            };
+            return self.read(&context, &execute.body, execute.reply_max);
         }
+        let mut reply = Reply::new(&mut self.reply, execute.reply_max as usize);
         self.counters.executed += 1;
         let service = &mut self.service;
         let run = AssertUnwindSafe(|| service.execute(&context, &execute.body, &mut reply));
@@ -255,6 +249,22 @@ impl<S: Service> Application<S> {
             return Ended::Refused(Reason::Failed);
         }
         if reply.overflowed() { Ended::Refused(Reason::Failed) } else { Ended::Reply }
+    }
+
+    /// Asks the service; its reply is in the buffer. A read executes on one node only: its panic ends that answer, and must not
+    /// end one replier after the other (HC13). It has changed nothing, so the state stands.
+    fn read(&mut self, context: &Context, body: &[u8], reply_max: u32) -> Ended {
+        let mut reply = Reply::new(&mut self.reply, reply_max as usize);
+        let service = &self.service;
+        match catch_unwind(AssertUnwindSafe(|| service.query(context, body, &mut reply))) {
+            Ok(Ok(_)) if !reply.overflowed() => Ended::Reply,
+            Ok(Ok(_)) => Ended::Refused(Reason::Failed),
+            Ok(Err(ChangesState)) => Ended::Refused(Reason::ChangesState),
+            Err(_) => {
+                self.counters.panics += 1;
+                Ended::Refused(Reason::Failed)
+            }
+        }
     }
 
     fn keep(&mut self, slot: Slot, execute: &Execute, ended: Ended) {
@@ -274,10 +284,11 @@ impl<S: Service> Application<S> {
     }
 
     fn tell(&mut self, now: Instant, tell: &Tell, transmit: &mut Transmit<'_>) {
-        if !self.stopped {
-            self.applied = tell.index;
-            self.log_time_us = tell.stamp_us;
+        if self.stopped {
+            return; // A3
         }
+        self.applied = tell.index;
+        self.log_time_us = tell.stamp_us;
         if let Told::Opened { session, window, expiry_ms, keep } = tell.what {
             let kept = slot_of(&mut self.kept, keep);
             kept.index = tell.index;
@@ -351,18 +362,13 @@ impl<S: Service> Application<S> {
     ) {
         self.counters.queries += 1;
         let context = self.context();
-        let mut reply = Reply::new(&mut self.reply, self.settings.reply_max as usize);
-        let answered = if self.stopped {
-            Err(Reason::Failed)
+        let ended = if self.stopped {
+            Ended::Refused(Reason::Failed)
         } else {
-            let answered = self.service.query(&context, body, &mut reply);
-            answered.map_err(|ChangesState| Reason::ChangesState)
+            self.read(&context, body, self.settings.reply_max)
         };
-        match answered {
-            Ok(_) if reply.overflowed() => self.send_refusal(to, Reason::Failed, transmit),
-            Ok(_) => self.send(now, to, Ended::Reply, 0, transmit),
-            Err(reason) if refuse => self.send_refusal(to, reason, transmit),
-            Err(_) => {}
+        if refuse || ended != Ended::Refused(Reason::ChangesState) {
+            self.send(now, to, ended, 0, transmit);
         }
     }
 
@@ -428,3 +434,6 @@ fn slot_of(kept: &mut Vec<Kept>, slot: Slot) -> &mut Kept {
     }
     &mut kept[place]
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,10 +30,15 @@ const SAMPLES: usize = 512;
 /// Own time between two of them.
 const SAMPLE_EVERY: Duration = Duration::from_millis(1);
 
-/// The highest log time heard of, and when.
+/// The highest log time heard of, and when; and what the leader of the newest term said last.
+///
+/// The two differ: after an idle hour the next leader's first stamp is two plain windows above the last one at most (T2), while
+/// everybody has heard from the one before how late it is. An entry's age is told by its own term's leader, or a later one.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     now_us: u64,
+    term: Term,
+    term_us: u64,
     samples: Vec<(Instant, u64)>,
     next: usize,
 }
@@ -55,7 +60,13 @@ impl LastStamp {
 
 impl Default for Heard {
     fn default() -> Self {
-        Self { now_us: 0, samples: Vec::with_capacity(SAMPLES), next: 0 }
+        Self {
+            now_us: 0,
+            term: Term::ZERO,
+            term_us: 0,
+            samples: Vec::with_capacity(SAMPLES),
+            next: 0,
+        }
     }
 }
 
@@ -64,6 +75,26 @@ impl Heard {
     #[must_use]
     pub(crate) fn us(&self) -> u64 {
         self.now_us
+    }
+
+    /// Another word of it, by the leader of `term`.
+    pub(crate) fn hear_leader(&mut self, term: Term, log_time_us: u64) {
+        if term > self.term {
+            (self.term, self.term_us) = (term, log_time_us);
+        } else if term == self.term {
+            self.term_us = self.term_us.max(log_time_us);
+        }
+        self.hear(log_time_us);
+    }
+
+    /// The newest term whose leader was heard.
+    pub(crate) fn term(&self) -> Term {
+        self.term
+    }
+
+    /// The highest log time that the leader of this term told, in microseconds.
+    pub(crate) fn in_term_us(&self) -> u64 {
+        self.term_us
     }
 
     /// Another word of it.
@@ -134,6 +165,15 @@ mod tests {
     fn hc7e_the_first_stamp_of_a_term_adds_two_plain_windows_at_most() {
         let stamp = last(3).stamp(Duration::from_secs(100), Term::from_wire(4), WINDOW);
         assert_eq!(stamp, 2_000_500);
+    }
+
+    #[test]
+    fn hc3c_a_new_leader_whose_log_time_is_behind_is_believed() {
+        let mut heard = Heard::default();
+        heard.hear_leader(Term::from_wire(1), 3_600_000_000);
+        heard.hear_leader(Term::from_wire(2), 2_000_000);
+        heard.hear_leader(Term::from_wire(1), 3_600_000_001);
+        assert_eq!((heard.in_term_us(), heard.us()), (2_000_000, 3_600_000_001));
     }
 
     #[test]

@@ -102,6 +102,13 @@ struct Slot {
     used: bool,
 }
 
+impl Slot {
+    /// Whether it is kept for laggards since the entry at `index`.
+    fn is_kept_at(&self, index: LogIndex) -> bool {
+        self.used && self.pins == 0 && !self.waiting && self.kept_at == index
+    }
+}
+
 /// The bodies of one node.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -169,7 +176,7 @@ impl Store {
             youngest: NONE,
             waiting: 0,
             waiting_bytes: 0,
-            kept: VecDeque::with_capacity(slots),
+            kept: VecDeque::with_capacity(2 * slots),
             counters: StoreCounters::default(),
         }
     }
@@ -273,7 +280,7 @@ impl Store {
         slot.pins -= 1;
         if slot.pins == 0 {
             slot.kept_at = index;
-            self.kept.push_back((index, at.0));
+            self.keep(index, at.0);
         }
     }
 
@@ -318,8 +325,17 @@ impl Store {
         if applied_at == LogIndex::ZERO {
             self.let_go(at.0, pool);
         } else {
-            self.kept.push_back((applied_at, at.0));
+            self.keep(applied_at, at.0);
         }
+    }
+
+    /// A body that was named again and again, by repeated reads, stands in the list as often: those places go when it is full.
+    fn keep(&mut self, index: LogIndex, at: u32) {
+        if self.kept.len() == self.kept.capacity() {
+            let slots = &self.slots;
+            self.kept.retain(|&(index, at)| slots[at as usize].is_kept_at(index));
+        }
+        self.kept.push_back((index, at));
     }
 
     /// The waiting body that came first, or the one after `after`.
@@ -430,8 +446,7 @@ impl Store {
 
     /// The slot may have been used again since it was kept under `index`: then it stays.
     fn let_go_if_kept(&mut self, index: LogIndex, at: u32, pool: &mut Pool) -> bool {
-        let slot = &self.slots[at as usize];
-        let kept = slot.used && slot.pins == 0 && !slot.waiting && slot.kept_at == index;
+        let kept = self.slots[at as usize].is_kept_at(index);
         if kept {
             self.let_go(at, pool);
         }
@@ -450,3 +465,6 @@ impl Store {
         self.free.push(at);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,11 +199,16 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         while let Some(entry) =
             self.log.get(index).filter(|_| count < self.config.append_entries_max)
         {
-            if let Payload::Command(command) = &entry.payload {
-                bytes += command.wire_len();
-                if count > 0 && bytes > self.config.append_bytes {
-                    break;
+            match &entry.payload {
+                Payload::Command(command) => {
+                    bytes += command.wire_len();
+                    if count > 0 && bytes > self.config.append_bytes {
+                        break;
+                    }
                 }
+                // Its value is long: it goes alone, or behind the no-op of its term.
+                Payload::Configuration if count > 1 => break,
+                Payload::NoOp | Payload::Configuration => {}
             }
             count += 1;
             if entry.payload == Payload::Configuration {

@@ -124,7 +124,6 @@ impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
 
     /// Takes commands until none is left, or a turn's share is done; returns how many.
     fn execute(&mut self, begin: Instant) -> usize {
-        let heard_us = self.shared.heard_us();
         // An execution may be long, and answers that come too late are held back by this time (HC3c): read it each time.
         let mut now = begin;
         for done in 0..BURST {
@@ -132,6 +131,8 @@ impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
                 return done;
             }
             let Ok(command) = self.commands.pop() else { return done };
+            // After the command was taken: what was heard before it was put in is seen.
+            let heard_us = self.shared.heard_us();
             let queue = &mut self.queue;
             self.application.handle(now, heard_us, command, &mut |to, head, payload| {
                 queue.send(to, head, payload);

@@ -120,7 +120,7 @@ impl Watch {
             self.told_stopped = true;
             error!(
                 "the service panicked and its state does not survive that: this node executes nothing any more and \
-                 answers \"failed\"; the same request ends the other nodes alike"
+                 answers no entry; the same request ends the other nodes alike"
             );
         }
         if now >= self.next_losses {

@@ -117,8 +117,9 @@ impl<Q: Queue> Network<Q> {
         if self.replica.deadline() <= now {
             self.replica.tick(now);
         }
-        work += self.perform();
+        // Before the commands: whoever takes one of them from the ring sees it (HC3c).
         self.shared.hear(self.replica.heard_us());
+        work += self.perform();
         self.queue.flush();
         Turn { now, busy: work > 0, stop }
     }

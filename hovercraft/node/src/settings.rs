@@ -21,6 +21,14 @@ const RANDOM_BITS: u32 = 20;
 /// Commands on their way from the network half to the application half, at least.
 const COMMANDS_MIN: u32 = 1_024;
 
+/// Entries of an append, no-ops among them: as many as a packet holds.
+const ENTRIES_MAX: u16 = {
+    assert!(hovercraft::wire::ENTRIES_MAX <= 1_024);
+    #[allow(clippy::cast_possible_truncation, reason = "the line above")]
+    let entries = hovercraft::wire::ENTRIES_MAX as u16;
+    entries
+};
+
 /// Bodies of the log that may be missed at a time.
 const WANTS_MAX: u32 = 1_024;
 
@@ -37,6 +45,7 @@ pub(crate) fn raft(group: &Group) -> Result<RaftConfig, RaftError> {
         election_timeout_max: group.timing.election_max,
         log_capacity: bounded(resources.log_entries.next_power_of_two()),
         log_reserve: bounded(resources.log_reserve),
+        append_entries_max: ENTRIES_MAX,
         ..RaftSettings::default()
     })
 }

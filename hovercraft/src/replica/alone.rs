@@ -19,8 +19,12 @@ impl Replica {
     /// A whole request: decided and handed over at once.
     pub(super) fn execute_alone(&mut self, now: Instant, request: Incoming, asker: AnswerTo) {
         let session = request.id.session != 0 || request.flags.opens || request.flags.closes;
-        if session || self.outstanding >= self.settings.commands_max {
-            let reason = if session { Reason::UnknownSession } else { Reason::Overload };
+        if session || self.stopped || self.outstanding >= self.settings.commands_max {
+            let reason = match session {
+                true => Reason::UnknownSession,
+                false if self.stopped => Reason::Failed,
+                false => Reason::Overload,
+            };
             self.pool.give_back(request.body);
             return self.refuse_asker(&asker, reason);
         }

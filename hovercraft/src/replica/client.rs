@@ -81,7 +81,7 @@ impl Replica {
     }
 
     /// A packet found no buffer, or did not fit: bodies kept for laggards make room for what comes (HC1d).
-    fn make_room(&mut self) {
+    pub(super) fn make_room(&mut self) {
         if self.pool.used() + self.pool.budget() / 16 > self.pool.budget() {
             for _ in 0..EVICTED_AT_ONCE {
                 self.store.evict_kept(&mut self.pool);

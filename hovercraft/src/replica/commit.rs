@@ -5,19 +5,21 @@
 
 use r2p2::Instant;
 use raft_core::entry::Payload;
-use raft_core::ids::LogIndex;
+use raft_core::ids::{LogIndex, Term};
 
 use super::{Core, Replica};
 use crate::audit::{AuditEntry, Decided};
 use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told, Unasked};
 use crate::entry::Request;
 use crate::log_meta::EntryMeta;
+use crate::log_time::micros;
 use crate::table::Decision;
 
 impl Replica {
     /// Hands committed entries over, as long as the ring to the application half has room.
     pub(super) fn hand_over(&mut self) {
-        while self.outstanding < self.settings.commands_max {
+        // After a service ended, nothing is applied any more: nothing more is decided either.
+        while !self.stopped && self.outstanding < self.settings.commands_max {
             let Some(core) = &self.core else { return };
             let index = self.handed.next();
             if index > core.commit() {
@@ -31,7 +33,8 @@ impl Replica {
                     self.record(index, None, Decided::Executed);
                 }
                 Payload::Command(request) => {
-                    let answers = answers_here(core, index, &request);
+                    let answers = answers_here(core, index, &request)
+                        && !self.is_late_of_earlier_term(entry.term, &request);
                     let meta = *self.meta.get(index).expect("an unapplied entry has its meta");
                     self.decide(index, &request, &meta, answers);
                 }
@@ -41,6 +44,13 @@ impl Replica {
                 self.set_applied(index);
             }
         }
+    }
+
+    /// HC3c for a plain client's entry of a term before the one whose leader was heard last: by all that was ever heard. The
+    /// application half looks at the others, by the word of their own term's leader.
+    fn is_late_of_earlier_term(&self, term: Term, request: &Request) -> bool {
+        let age_us = self.heard.us().saturating_sub(request.stamp_us);
+        request.plain && term < self.heard.term() && age_us > micros(self.limits.answer_ttl)
     }
 
     /// HC7a: the limits at an entry's index decide for it.
@@ -128,7 +138,7 @@ impl Replica {
         let applied = self.pending.front().map_or(self.handed, |index| index.prev());
         self.set_applied(applied);
         self.hand_over();
-        self.heard.hear(self.log_time_us(now));
+        self.hear_own(now);
     }
 
     /// Everything up to `index` is applied here.

@@ -30,6 +30,7 @@ use raft_core::entry::{Entry, Payload};
 use raft_core::ids::{LogIndex, NodeId, NodeSet, Seq};
 use raft_core::message::Append;
 use raft_core::output::Output as CoreOutput;
+use raft_core::progress::Progress;
 use raft_core::raft::Raft;
 use std::collections::VecDeque;
 
@@ -188,7 +189,8 @@ impl Replica {
             self.tell_applied(now);
             self.mind_the_log(now);
         }
-        self.heard.hear(self.log_time_us(now));
+        self.make_room();
+        self.hear_own(now);
         self.heard.sample(now);
     }
 
@@ -233,18 +235,26 @@ impl Replica {
         others.into_iter().flatten().min().unwrap_or(Instant::MAX)
     }
 
-    /// The highest log time heard, in microseconds: the application half judges late answers by it (HC3c).
+    /// The highest log time heard from the newest leader, in microseconds: the application half judges late answers by it (HC3c).
     #[must_use]
     pub fn heard_us(&self) -> u64 {
-        self.heard.us()
+        self.heard.in_term_us()
     }
 
     /// Hands leadership to the follower that has most of the log, if this node leads.
     pub fn hand_leadership_over(&mut self, now: Instant, to: Option<NodeId>) -> bool {
         let Some(core) = &mut self.core else { return false };
         let me = core.me().id;
-        let voters = core.configuration().voters.iter().map(|member| member.id);
-        let best = voters.filter(|&id| id != me).max_by_key(|&id| core.match_index(id));
+        let voters = &core.configuration().voters;
+        let newest = core.followers().iter().map(|one| one.answered.to_wire()).max();
+        // Who is dead may hold as much of an idle log as anybody, but has not answered of late.
+        let merit = |one: &&Progress| {
+            let lives = Some(one.answered.to_wire() + 1) >= newest;
+            (lives, one.matched, one.answered)
+        };
+        let others = core.followers().iter().filter(|one| one.member.id != me);
+        let best = others.filter(|one| voters.contains(&one.member)).max_by_key(merit);
+        let best = best.map(|one| one.member.id);
         let Some(to) = to.or(best) else { return false };
         let started = is_leader(core) && core.transfer(now, to).is_ok();
         self.settle(now, now);
@@ -397,7 +407,9 @@ impl Replica {
         let applied = self.applied;
         let Some(core) = &mut self.core else { return };
         let (room, reserve) = core.room();
-        let is_full = room <= reserve && applied < core.commit();
+        // Requests are refused (HC10) long before the ring itself is full.
+        let refuses = core.last_index().since(applied) >= self.settings.in_system_max.into();
+        let is_full = (room <= reserve || refuses) && applied < core.commit();
         core.set_campaign_delay(is_full);
         if !is_leader(core) {
             return;

@@ -39,6 +39,7 @@ impl Replica {
         match message {
             NodeMessage::Raft(message) => self.on_raft(now, &head, message),
             NodeMessage::Append { append, entries, configuration, bodies } => {
+                self.heard.hear_leader(append.term, head.log_time_us);
                 let configuration = configuration.map(wire::configuration::decode).transpose();
                 let Ok(configuration) = configuration else {
                     return self.counters.bad_packets += 1;
@@ -155,11 +156,12 @@ impl Replica {
     /// How many of the entries, from the first on, are in the log already or have their body here (HC1a).
     fn present(&self, previous: LogIndex, entries: &[Entry<Request>]) -> usize {
         let Some(core) = &self.core else { return 0 };
-        let mut index = previous;
+        let (mut index, mut agrees) = (previous, true);
         let missing = entries.iter().position(|entry| {
             index = index.next();
-            let here = core.term_at(index) == Some(entry.term) || index <= core.commit();
-            !here && key_of(entry).is_some_and(|key| self.store.find(&key).is_none())
+            // Behind the first entry that differs the log will be cut, whatever a forged append says of later ones.
+            agrees = index <= core.commit() || (agrees && core.term_at(index) == Some(entry.term));
+            !agrees && key_of(entry).is_some_and(|key| self.store.find(&key).is_none())
         });
         missing.unwrap_or(entries.len())
     }

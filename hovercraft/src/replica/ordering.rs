@@ -2,7 +2,7 @@
 
 use r2p2::Instant;
 use raft_core::entry::Payload;
-use raft_core::ids::{LogIndex, NodeId, NodeSet};
+use raft_core::ids::{LogIndex, NodeId, NodeSet, Term};
 
 use super::{Core, Mode, Replica, is_leader};
 use crate::entry::{EntryKind, Request};
@@ -114,8 +114,18 @@ impl Replica {
                 last.stamp(now, core.term(), self.limits.plain_window)
             }
             None if self.settings.mode == Mode::Unreplicated => micros(now),
-            _ => self.heard.us(),
+            _ => self.heard.in_term_us(),
         }
+    }
+
+    /// Who gives stamps tells the time by itself.
+    pub(super) fn hear_own(&mut self, now: Instant) {
+        let term = match &self.core {
+            Some(core) if is_leader(core) => core.term(),
+            None if self.settings.mode == Mode::Unreplicated => Term::ZERO,
+            _ => return,
+        };
+        self.heard.hear_leader(term, self.log_time_us(now));
     }
 }
 

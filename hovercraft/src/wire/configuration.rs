@@ -10,7 +10,7 @@
 //!
 //! Invariants:
 //! - G1. What [`decode`] returns, [`encode`] writes the same way; it has an address for every member and limits that hold.
-//! - G2. The longest is [`CONFIGURATION_MAX`] bytes: it fits an append with its own entry.
+//! - G2. The longest is [`CONFIGURATION_MAX`] bytes: it fits an append with its own entry and one before it.
 
 use core::net::{Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -31,7 +31,7 @@ pub const NAME_MAX: usize = 32;
 pub const CONFIGURATION_MAX: usize =
     1 + 8 + 3 * (1 + 16 * 9) + (1 + 16 * 37) + (1 + NAME_MAX) + 16 + 64;
 
-const _: () = assert!(HEAD_LEN + ENTRY_LEN + 2 + CONFIGURATION_MAX + MAC_LEN <= PACKET_MAX);
+const _: () = assert!(HEAD_LEN + 2 * ENTRY_LEN + 2 + CONFIGURATION_MAX + MAC_LEN <= PACKET_MAX);
 
 const VERSION: u8 = 1;
 

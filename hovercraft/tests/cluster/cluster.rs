@@ -36,7 +36,7 @@ pub(crate) struct Node {
     pub network_paused_until: Duration,
     pub application_paused_until: Duration,
     application_due: Option<Duration>,
-    touched: bool,
+    pub touched: bool,
     pub alive: bool,
     pub lives: u64,
     highest_commit: u64,
@@ -155,6 +155,11 @@ impl Cluster {
             let answered = |cluster: &Self| !cluster.clients[0].is_idle();
             assert!(self.run_while(Duration::from_secs(5), answered), "put {number} of {count}");
         }
+    }
+
+    /// What the node's own clock shows.
+    pub(crate) fn own_time(&self, node: u8) -> Duration {
+        self.now + self.nodes[usize::from(node - 1)].offset
     }
 
     /// The node's memory is gone.

@@ -4,6 +4,7 @@
 mod campaign;
 mod client;
 mod cluster;
+mod hazards;
 mod history;
 mod random;
 

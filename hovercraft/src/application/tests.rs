@@ -1,0 +1,94 @@
+use r2p2::buffer::Body;
+use r2p2::service::{Outcome, RestoreError, Snapshot, SnapshotBytes};
+
+use super::*;
+
+/// Panics when told to.
+#[derive(Debug)]
+struct Frail;
+
+impl Service for Frail {
+    fn execute(&mut self, _: &Context, request: &[u8], reply: &mut Reply<'_>) -> Outcome {
+        assert!(request != b"panic", "asked to");
+        reply.write(request);
+        Outcome::Done
+    }
+
+    fn query(
+        &self,
+        _: &Context,
+        request: &[u8],
+        reply: &mut Reply<'_>,
+    ) -> Result<Outcome, ChangesState> {
+        assert!(request != b"panic", "asked to");
+        reply.write(request);
+        Ok(Outcome::Done)
+    }
+
+    fn snapshot(&self) -> Box<dyn Snapshot> {
+        Box::new(SnapshotBytes::new(Vec::new()))
+    }
+
+    fn restore(&mut self, _: &mut dyn Snapshot) -> Result<(), RestoreError> {
+        Ok(())
+    }
+}
+
+fn application() -> Application<Frail> {
+    let settings = ApplicationSettings {
+        answer_ttl: Duration::from_millis(400),
+        long_answer_bytes: 1 << 20,
+        reply_max: 1 << 10,
+        seed: 1,
+    };
+    Application::new(Frail, settings)
+}
+
+fn entry(index: u64, read: bool, request: &[u8]) -> Command {
+    let to = AnswerTo { session: 1, number: index, ..AnswerTo::default() };
+    Command::Execute(Execute {
+        index: LogIndex::from_wire(index),
+        reported_index: index,
+        stamp_us: 0,
+        read,
+        body: Body::copy_from(request),
+        keep: None,
+        reply_keep_max: 1 << 10,
+        reply_max: 1 << 10,
+        answer: Some(Unasked { to, arrived: Duration::ZERO }),
+        also: None,
+    })
+}
+
+/// How many packets left.
+fn answers(application: &mut Application<Frail>, command: Command) -> usize {
+    let mut sent = 0;
+    application.handle(Duration::ZERO, 0, command, &mut |_, _, _| sent += 1);
+    sent
+}
+
+#[test]
+fn hc13_a_read_that_panics_ends_its_own_answer_and_nothing_else() {
+    let mut application = application();
+    assert_eq!(answers(&mut application, entry(1, true, b"panic")), 1, "it failed");
+    let to = AnswerTo { session: 1, number: 9, ..AnswerTo::default() };
+    let query = Command::Query { body: Body::copy_from(b"panic"), to, refuse: true };
+    assert_eq!(answers(&mut application, query), 1);
+    assert_eq!((application.counters.panics, application.is_stopped()), (2, false));
+    assert_eq!(answers(&mut application, entry(2, false, b"write")), 1);
+    assert_eq!(application.applied(), LogIndex::from_wire(2));
+}
+
+#[test]
+fn hc7d_a_service_that_ended_answers_no_entry() {
+    let mut application = application();
+    assert_eq!(
+        answers(&mut application, entry(1, false, b"panic")),
+        1,
+        "the entry is answered failed"
+    );
+    assert!(application.is_stopped());
+    assert_eq!(answers(&mut application, entry(2, false, b"write")), 0, "it was not applied here");
+    let completion = application.take_completion();
+    assert_eq!((completion.commands, completion.applied), (2, LogIndex::from_wire(1)));
+}

@@ -1,0 +1,157 @@
+//! Single dangers, each of which once ended a cluster or left clients without an answer.
+
+use core::time::Duration;
+
+use dataplane::sim::Weather;
+use hovercraft::entry::{EntryKind, Request};
+use hovercraft::replica::{Arrival, Mode, Role};
+use hovercraft::wire::{Encoder, Head, PACKET_MAX};
+use r2p2::client::Mode as ClientMode;
+use r2p2::extension::{Extension, Flags, HEAD_MAX};
+use r2p2::header::{Header, MessageKind, Policy};
+use r2p2::packet::emit_head;
+use r2p2::request_id::{ClientAddress, RequestId};
+use raft_core::entry::{Entry, Payload};
+use raft_core::ids::{Incarnation, LogIndex, Member, NodeId, Term};
+use raft_core::message::Append;
+
+use crate::client::Habits;
+use crate::cluster::{Cluster, GROUP, Shape, address};
+use crate::{HABITS, add_clients, shape};
+
+/// A request that opens a session inside a session, or closes none, fits no entry: ordered, it would stand in the leader's log and
+/// make every other node refuse every append, for good (HC13).
+#[test]
+fn hc13_a_request_that_fits_no_entry_is_dropped() {
+    for flags in [Flags { opens: true, ..Flags::NONE }, Flags { closes: true, ..Flags::NONE }] {
+        let mut cluster = Cluster::new(3, shape(Mode::Hovercraft, 3), Weather::CALM);
+        cluster.settle();
+        add_clients(&mut cluster, 1, HABITS);
+        cluster.clients[0].stopping = true;
+        cluster.put_one_by_one(1);
+        let session = if flags.opens { 7 } else { 0 };
+        let extension = Extension { session, number: 5, packets: 1, flags, ..Extension::default() };
+        let mut head = [0; HEAD_MAX];
+        let header = Header::single(MessageKind::Request, Policy::Replicated, 5);
+        let len = emit_head(&header, Some(&extension), &mut head);
+        let (now, from) = (cluster.now, cluster.clients[0].endpoint);
+        cluster.network.send(now, from, GROUP.parse().unwrap(), &head[..len]);
+        cluster.run_until(now + Duration::from_millis(20));
+        assert!(cluster.nodes.iter().all(|node| node.replica.counters().bad_packets == 1));
+        cluster.put_one_by_one(3);
+    }
+}
+
+/// After an idle hour the next leader's log time is far behind what the last one's heartbeats told. Its entries are young all the
+/// same: a plain client is answered at once, without asking again (HC3c, HC7e).
+#[test]
+fn hc3c_after_an_idle_time_and_a_new_leader_plain_clients_are_answered() {
+    let mut cluster = Cluster::new(4, shape(Mode::Hovercraft, 3), Weather::CALM);
+    cluster.settle();
+    add_clients(&mut cluster, 1, Habits { mode: ClientMode::Plain, ..HABITS });
+    cluster.clients[0].stopping = true;
+    cluster.put_one_by_one(1);
+    cluster.run_until(cluster.now + Duration::from_secs(8));
+    let old = cluster.leader().unwrap();
+    cluster.crash(old);
+    let led = |cluster: &Cluster| cluster.leader().is_some_and(|leader| leader != old);
+    assert!(cluster.run_while(Duration::from_secs(5), |cluster| !led(cluster)));
+    cluster.run_until(cluster.now + Duration::from_millis(200));
+    cluster.put_one_by_one(10);
+    let alive = || cluster.nodes.iter().filter(|node| node.alive);
+    let late: u64 = alive().map(|node| node.application.counters.too_late).sum();
+    let asked_again: u64 = alive().map(|node| node.replica.counters().repetitions_answered).sum();
+    assert_eq!((late, asked_again), (0, 0));
+}
+
+/// A leader whose application stands still refuses requests once too many are in the system, long before its log is full: then
+/// somebody else has to lead (HC12).
+#[test]
+fn hc12_a_leader_that_refuses_because_its_application_stands_still_hands_over() {
+    let mut cluster = Cluster::new(5, shape(Mode::Hovercraft, 3), Weather::CALM);
+    let leader = cluster.settle();
+    add_clients(
+        &mut cluster,
+        8,
+        Habits { open_max: 64, pause: Duration::ZERO, reads: 0, ..HABITS },
+    );
+    cluster.run_until(cluster.now + Duration::from_millis(50));
+    let forever = cluster.now + Duration::from_secs(3_600);
+    cluster.nodes[usize::from(leader - 1)].application_paused_until = forever;
+    let leads = |cluster: &Cluster| cluster.status(leader).role == Role::Leader;
+    assert!(cluster.run_while(Duration::from_secs(20), leads), "it leads, and refuses");
+    assert!(cluster.nodes[usize::from(leader - 1)].replica.counters().handed_over_full > 0);
+}
+
+/// `SIGTERM` while another node is dead and nothing happens: the dead one holds all of the log, too, and must not be chosen.
+#[test]
+fn leadership_goes_to_a_node_that_lives() {
+    for dead in 0..2 {
+        let mut cluster = Cluster::new(6, shape(Mode::Hovercraft, 3), Weather::CALM);
+        let leader = cluster.settle();
+        let others: Vec<u8> = (1..=3).filter(|&id| id != leader).collect();
+        cluster.run_until(cluster.now + Duration::from_millis(500));
+        cluster.crash(others[dead]);
+        cluster.run_until(cluster.now + Duration::from_millis(200));
+        let place = usize::from(leader - 1);
+        let now = cluster.own_time(leader);
+        assert!(cluster.nodes[place].replica.hand_leadership_over(now, None));
+        cluster.nodes[place].touched = true;
+        let taken = |cluster: &Cluster| cluster.status(others[1 - dead]).role == Role::Leader;
+        assert!(cluster.run_while(Duration::from_millis(100), |cluster| !taken(cluster)));
+    }
+}
+
+/// Without a key anybody may pass for a leader, and send a log that no leader has: an entry that differs, then one that has the term
+/// of ours and a body that is not here. It must count as missing (HC1a), and nobody may end of it (HC13).
+#[test]
+fn hc13_a_forged_append_harms_no_node_without_a_key() {
+    let shape = Shape { key: false, ..shape(Mode::Hovercraft, 3) };
+    let mut cluster = Cluster::new(7, shape, Weather::CALM);
+    cluster.settle();
+    cluster.run_until(cluster.now + Duration::from_millis(200));
+    let (victim, forged) = (cluster.status(3), cluster.status(2));
+    let no_op = |term| Entry { term: Term::from_wire(term), payload: Payload::NoOp };
+    let request = Request {
+        id: RequestId::new(ClientAddress::default(), 9, 1),
+        client: ClientAddress::default(),
+        plain: false,
+        kind: EntryKind::Write,
+        hash: 1,
+        len: 8,
+        above_floor: 0,
+        stamp_us: 0,
+        replier: NodeId::new(1).unwrap(),
+        inline: false,
+    };
+    let command = Entry { term: Term::from_wire(20), payload: Payload::Command(request) };
+    let appends = [(20, vec![no_op(20), no_op(20)]), (21, vec![]), (21, vec![no_op(19), command])];
+    let now = cluster.own_time(3);
+    for (term, entries) in appends {
+        let head = Head {
+            sender: Member {
+                id: NodeId::new(2).unwrap(),
+                incarnation: Incarnation::from_wire(forged.incarnation),
+            },
+            cluster_id: victim.cluster_id,
+            ..Head::default()
+        };
+        let append = Append {
+            term: Term::from_wire(term),
+            previous_index: victim.commit,
+            previous_term: victim.term,
+            first_of_term: LogIndex::from_wire(1),
+            count: u16::try_from(entries.len()).unwrap(),
+            ..Append::default()
+        };
+        let (encoder, mut packet) = (Encoder::new(None), [0; PACKET_MAX]);
+        let mut writer = encoder.append(&mut packet, &head, &append);
+        entries.iter().for_each(|entry| writer.entry(entry));
+        let len = writer.finish();
+        let (from, bytes) = (address(2), &packet[..len]);
+        let arrival = Arrival { from, group: false, not_before: now, bytes };
+        cluster.nodes[2].replica.receive(now, &arrival);
+    }
+    let status = cluster.status(3);
+    assert_eq!((status.last, status.missing_bodies), (victim.commit.plus(1), 1));
+}
