@@ -91,15 +91,20 @@ impl Replica {
 
     /// HC6d, packets wanted: a leader that holds the first packet of a session's request asks its client for the rest.
     pub(super) fn ask_clients(&mut self, now: Instant) {
+        if !self.asks_clients() {
+            return;
+        }
         let mut payload = [0; 4 * r2p2::ack::PAIRS_MAX];
         while let Some(ask) = self.reassembly.poll_wanted(now, &mut payload) {
-            let (session, number) = (ask.session, ask.number);
-            if self.leads() || self.settings.mode != Mode::Hovercraft {
-                let head = answer::wanted(session, number);
-                self.outbox.to_client(ask.to.socket(), &[&head, &payload[..ask.len]]);
-                self.counters.packets_wanted += 1;
-            }
+            let head = answer::wanted(ask.session, ask.number);
+            self.outbox.to_client(ask.to.socket(), &[&head, &payload[..ask.len]]);
+            self.counters.packets_wanted += 1;
         }
+    }
+
+    /// Followers in mode `hovercraft` recover what they miss; an ask would only keep a partial message alive (HC6d).
+    pub(super) fn asks_clients(&self) -> bool {
+        self.leads() || self.settings.mode != Mode::Hovercraft
     }
 
     pub(super) fn is_overloaded(&self) -> bool {

@@ -228,7 +228,7 @@ impl Replica {
             self.birth_deadline(),
             self.recovery.deadline(),
             (!self.parked.is_empty()).then_some(self.parked_check),
-            self.reassembly.ask_deadline(),
+            self.reassembly.ask_deadline().filter(|_| self.asks_clients()),
             self.reassembly.deadline(),
             self.store.expires_at(self.limits.unordered_expiry),
         ];
