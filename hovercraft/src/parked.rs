@@ -115,11 +115,13 @@ impl<C: Clone> Parked<C> {
         }
     }
 
-    /// Forgets appends of terms before `term` (P2).
-    pub(crate) fn enter(&mut self, term: Term) {
-        if self.term().is_some_and(|parked| parked < term) {
+    /// Forgets appends of terms before `term` (P2); true when there were some.
+    pub(crate) fn enter(&mut self, term: Term) -> bool {
+        let old = self.term().is_some_and(|parked| parked < term);
+        if old {
             self.clear();
         }
+        old
     }
 
     /// Whether none is parked.

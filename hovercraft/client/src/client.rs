@@ -357,7 +357,8 @@ fn endpoint_config(group: &Group, options: &Options) -> ClientConfig {
         retry_max: options.retry_max.max(options.retry_after),
         give_up_after: options.request_timeout,
         plain_window: group.limits.plain_window,
-        packet_life: group.limits.packet_life,
+        // A repetition may wait on a node until its age reaches the unordered expiry: it has to be ordered within the window.
+        packet_life: group.limits.packet_life + group.limits.unordered_expiry,
         ..defaults
     }
 }

@@ -27,8 +27,8 @@ use r2p2::buffer::Pool;
 use r2p2::reassembly::Reassembly;
 use raft_core::election::Role as CoreRole;
 use raft_core::entry::{Entry, Payload};
-use raft_core::ids::{LogIndex, NodeId, NodeSet, Seq};
-use raft_core::message::Append;
+use raft_core::ids::{LogIndex, NodeId, NodeSet, Seq, Term};
+use raft_core::message::{Append, Message};
 use raft_core::output::Output as CoreOutput;
 use raft_core::progress::Progress;
 use raft_core::raft::Raft;
@@ -228,6 +228,7 @@ impl Replica {
             self.birth_deadline(),
             self.recovery.deadline(),
             (!self.parked.is_empty()).then_some(self.parked_check),
+            self.tell_deadline(),
             self.reassembly.ask_deadline().filter(|_| self.asks_clients()),
             self.reassembly.deadline(),
             self.store.expires_at(self.limits.unordered_expiry),
@@ -288,14 +289,16 @@ impl Replica {
                     CoreOutput::BecameLeader { .. } => self.on_leading(),
                     CoreOutput::BecameFollower { term, .. } => {
                         self.repliers.reset();
-                        self.parked.enter(term);
+                        self.enter(term);
                     }
                     CoreOutput::Committed(_) => {}
                     CoreOutput::Send { to, message, needs } => {
                         let mut packet = [0; PACKET_MAX];
                         let len = self.encoder.raft(&mut packet, &self.head(now), &message);
                         self.outbox.to_nodes(NodeSet::only(to), &packet[..len], needs);
-                        self.told = (self.applied, now);
+                        if matches!(message, Message::Ack { .. } | Message::Reject { .. }) {
+                            self.told = (self.applied, now);
+                        }
                     }
                     CoreOutput::Append { to, append, needs } => {
                         self.sync_meta(arrived);
@@ -441,6 +444,20 @@ impl Replica {
         self.outbox.to_nodes(NodeSet::only(leader), &packet[..len], Seq::ZERO);
         self.counters.reports_sent += 1;
         self.told = (self.applied, now);
+    }
+
+    /// When news of an applied index is due that no acknowledgement has carried.
+    fn tell_deadline(&self) -> Option<Instant> {
+        let core = self.core.as_ref()?;
+        let follows = core.leader().is_some() && !is_leader(core);
+        (follows && self.applied > self.told.0).then_some(self.told.1 + TELL_AFTER)
+    }
+
+    /// Appends of earlier terms are void, and with them what they missed.
+    pub(super) fn enter(&mut self, term: Term) {
+        if self.parked.enter(term) {
+            self.recovery.clear(&mut self.pool);
+        }
     }
 
     /// What stands in every message of this node.

@@ -228,8 +228,8 @@ impl Replica {
         entries: &[Entry<Request>],
         configuration: Option<&Configuration<GroupConfig>>,
     ) {
+        self.enter(append.term);
         let Some(core) = &mut self.core else { return };
-        self.parked.enter(append.term);
         core.append(now, from, append, entries, configuration);
         for entry in entries {
             if let Payload::Command(request) = entry.payload {
