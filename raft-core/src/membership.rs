@@ -84,15 +84,18 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             followers[at].votes = newest.voters.contains(&followers[at].member);
             followers[at].outgoing = newest.outgoing.contains(&followers[at].member);
         }
+        self.leading.alone = !followers.iter().any(|one| one.votes || one.outgoing);
         self.leading.votes = newest.voters.contains(&me);
         self.leading.outgoing = newest.outgoing.contains(&me);
     }
 
     /// M3: after everybody was told of the commit. Whoever holds most is told to stand.
     pub(crate) fn leave_when_removed(&mut self, now: Instant) {
-        let leads = self.election.role == Role::Leader;
-        let newest = self.configurations.newest();
-        if !leads || newest.is_voter(self.me) || newest.epoch > self.commit.index() {
+        let stays = self.leading.votes || self.leading.outgoing;
+        if stays || self.election.role != Role::Leader {
+            return;
+        }
+        if self.configurations.newest().epoch > self.commit.index() {
             return;
         }
         let voters = self.leading.followers.iter().filter(|one| one.votes && one.reachable);

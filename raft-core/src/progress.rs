@@ -88,9 +88,11 @@ impl Progress {
         open && self.reachable && !self.needs_snapshot
     }
 
-    /// Whether it takes entries without being asked for each.
-    pub(crate) fn keeps_up(&self) -> bool {
-        matches!(self.flow, Flow::Replicate { .. }) && self.reachable && !self.needs_snapshot
+    /// Whether `commit`, of entries that it was sent, is news to be told at once: it takes entries without being asked
+    /// for each.
+    pub(crate) fn lacks_news_of(&self, commit: LogIndex) -> bool {
+        let keeps_up = matches!(self.flow, Flow::Replicate { .. });
+        self.commit_sent < commit && self.next > commit && keeps_up && self.reachable
     }
 
     /// An append with entries up to `last` leaves in `round`.
@@ -212,7 +214,7 @@ mod tests {
         progress.acknowledged(index(5), round(2), round(2));
         assert!(!progress.may_send());
         progress.acknowledged(index(5), round(3), round(3));
-        assert!(progress.may_send() && !progress.keeps_up());
+        assert!(progress.may_send() && !progress.lacks_news_of(index(3)));
     }
 
     #[test]

@@ -229,7 +229,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             Role::Candidate if self.disk.needs_vote() == Seq::ZERO => {
                 self.count_vote(now, self.me);
             }
-            Role::Leader => self.count_commit(),
+            Role::Leader => self.count_own(),
             _ => {}
         }
     }

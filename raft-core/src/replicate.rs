@@ -70,8 +70,12 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         let first = round > progress.answered;
         progress.answered(round);
         let news = progress.acknowledged(index, round, now_at);
+        let unblocked = progress.next <= self.log.last() && progress.may_send();
+        let untold = progress.lacks_news_of(self.commit.index());
         self.counters.rounds_answered += u64::from(first);
-        self.leading.due = true;
+        if unblocked || untold || self.leading.transfer.is_some() {
+            self.leading.due = true;
+        }
         if news && index > self.commit.index() {
             self.count_commit();
         }
@@ -124,8 +128,17 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         answers
     }
 
+    /// More of this leader's own log is durable: that can be the last voice missing.
+    pub(crate) fn count_own(&mut self) {
+        let commit = self.commit.index();
+        let mut followers = self.leading.followers.iter();
+        if self.leading.alone || followers.any(|progress| progress.matched > commit) {
+            self.count_commit();
+        }
+    }
+
     /// Commits what a majority holds.
-    pub(crate) fn count_commit(&mut self) {
+    fn count_commit(&mut self) {
         let (mut voters, mut outgoing) = (Matches::new(), Matches::new());
         for progress in &self.leading.followers {
             if progress.votes {
@@ -164,8 +177,9 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
     }
 
     fn send_entries(&mut self) {
-        let (base, last) = (self.log.base(), self.log.last());
-        while let Some(next) = self.first_to_serve(base, last) {
+        let last = self.log.last();
+        let mut wanted = self.first_to_serve();
+        while let Some(next) = wanted.take() {
             let append = self.append_from(next);
             let (end, commit, round) = (append.last_index(), append.commit, append.round);
             let mut to = NodeSet::EMPTY;
@@ -174,6 +188,9 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
                     progress.sent(end, commit, round);
                     to.insert(progress.member.id);
                 }
+                if wanted.is_none() && progress.next <= last && progress.may_send() {
+                    wanted = Some(progress.next);
+                }
             }
             self.counters.appends_sent += u64::from(to.len());
             self.counters.entries_sent += u64::from(to.len()) * u64::from(append.count);
@@ -181,15 +198,17 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         }
     }
 
-    /// The next entry of somebody who can take it; marks those whom the log no longer serves.
-    fn first_to_serve(&mut self, base: LogIndex, last: LogIndex) -> Option<LogIndex> {
+    /// The next entry of the first who can take it; marks those whom the log no longer serves.
+    fn first_to_serve(&mut self) -> Option<LogIndex> {
+        let (base, last) = (self.log.base(), self.log.last());
+        let mut wanted = None;
         for progress in &mut self.leading.followers {
             progress.needs_snapshot = progress.next <= base;
-            if progress.next <= last && progress.may_send() {
-                return Some(progress.next);
+            if wanted.is_none() && progress.next <= last && progress.may_send() {
+                wanted = Some(progress.next);
             }
         }
-        None
+        wanted
     }
 
     /// The append that begins at `next`, as long as budget and configuration let it be (L6).
@@ -216,21 +235,20 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             }
             index = index.next();
         }
-        let append = Append { count, ..self.append_after(next.prev(), true) };
-        Append { epoch: self.configurations.at(append.last_index()).epoch, ..append }
+        self.append_after(next.prev(), count, true)
     }
 
-    /// An append without entries that follows `previous`, which this log knows.
-    fn append_after(&self, previous: LogIndex, answer: bool) -> Append {
+    /// An append of `count` entries that follow `previous`, which this log knows.
+    fn append_after(&self, previous: LogIndex, count: u16, answer: bool) -> Append {
         Append {
-            epoch: self.configurations.at(previous).epoch,
+            epoch: self.configurations.at(previous.plus(count.into())).epoch,
             term: self.election.term,
             previous_index: previous,
             previous_term: self.log.term_at(previous).unwrap_or(Term::ZERO),
             first_of_term: self.commit.first_of_term().unwrap_or(LogIndex::ZERO),
             commit: self.commit.index(),
             round: self.leading.round,
-            count: 0,
+            count,
             answer,
         }
     }
@@ -240,13 +258,13 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         let commit = self.commit.index();
         let mut to = NodeSet::EMPTY;
         for progress in &mut self.leading.followers {
-            if progress.commit_sent < commit && progress.next > commit && progress.keeps_up() {
+            if progress.lacks_news_of(commit) {
                 progress.commit_sent = commit;
                 to.insert(progress.member.id);
             }
         }
         if !to.is_empty() {
-            let append = self.append_after(commit, false);
+            let append = self.append_after(commit, 0, false);
             self.counters.commit_only_sent += u64::from(to.len());
             self.outputs.push_back(Output::Append { to, append, needs: Seq::ZERO });
         }
@@ -262,7 +280,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
                 continue;
             }
             let previous = heartbeat_previous(first, base);
-            let append = self.append_after(previous, true);
+            let append = self.append_after(previous, 0, true);
             let mut to = NodeSet::EMPTY;
             for progress in &mut self.leading.followers[at..] {
                 if heartbeat_previous(progress, base) == previous && progress.reachable {

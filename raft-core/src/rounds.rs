@@ -25,6 +25,8 @@ pub(crate) struct Leading {
     /// Whether this leader votes, and whether it is one of those that a change leaves behind.
     pub(crate) votes: bool,
     pub(crate) outgoing: bool,
+    /// Nobody else votes.
+    pub(crate) alone: bool,
     /// The newest round opened.
     pub(crate) round: Round,
     /// Something waits to be sent.
@@ -51,6 +53,7 @@ impl Leading {
             followers: Vec::with_capacity(2 * quorum::VOTERS_MAX),
             votes: false,
             outgoing: false,
+            alone: false,
             round: Round::ZERO,
             due: false,
             transfer: None,
