@@ -21,7 +21,7 @@ step() {
 }
 
 documentation() {
-    RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
+    RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 }
 
 tests() {
