@@ -5,8 +5,9 @@
 //!
 //! `SIGTERM` or `SIGINT`: a leader hands over first, for a second at most; a second signal ends the node at once.
 
+use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use hovercraft::replica::Role;
@@ -26,6 +27,9 @@ const LOSSES_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a leader tries to hand over.
 const HAND_OVER_MAX: Duration = Duration::from_secs(1);
+
+/// Peers of another version that are told of, at most: anybody can pretend to be one.
+const TOLD_MAX: usize = 32;
 
 /// How a node came to its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,10 +85,11 @@ fn hand_over(handle: &Handle, signals: &EndSignals) {
 #[derive(Debug)]
 struct Watch {
     last: Option<View>,
-    /// Whether an operator was told of the service's end, of an unanswered look, of another version.
+    /// Whether the operator was told of the service's end, and of an unanswered look.
     told_stopped: bool,
     told_silent: bool,
-    told_version: bool,
+    /// Peers of another version that the operator was told of.
+    told_versions: BTreeSet<SocketAddr>,
     losses: BTreeMap<String, u64>,
     next_losses: Instant,
 }
@@ -95,7 +100,7 @@ impl Watch {
             last: None,
             told_stopped: false,
             told_silent: false,
-            told_version: false,
+            told_versions: BTreeSet::new(),
             losses: BTreeMap::new(),
             next_losses: now + LOSSES_EVERY,
         }
@@ -166,11 +171,15 @@ impl Watch {
                 None => info!(term, "no leader"),
             }
         }
-        if counters.other_version > 0 && !self.told_version {
-            self.told_version = true;
+        if let Some((from, version)) = view.other_version
+            && self.told_versions.len() < TOLD_MAX
+            && self.told_versions.insert(from)
+        {
             warn!(
-                messages = counters.other_version,
-                "a peer speaks another version of the protocol: refused"
+                peer = %from,
+                peer_version = version,
+                own_version = hovercraft::wire::VERSION,
+                "a peer speaks another version of the protocol: its messages are refused"
             );
         }
     }

@@ -50,6 +50,8 @@ pub(crate) struct View {
     pub(crate) status: Status,
     pub(crate) counters: Counters,
     pub(crate) backend: BackendCounters,
+    /// Who last spoke another version, and which.
+    pub(crate) other_version: Option<(SocketAddr, u8)>,
 }
 
 /// A part of the audit.
@@ -186,8 +188,9 @@ fn answer<Q: Queue>(replica: &mut Replica, queue: &Q, now: Instant, question: Qu
     match question {
         Question::View(to) => {
             let counters = *replica.counters();
-            let view = View { status: replica.status(), counters, backend: queue.counters() };
-            let _ = to.try_send(view);
+            let (status, other_version) = (replica.status(), replica.other_version());
+            let _ =
+                to.try_send(View { status, counters, backend: queue.counters(), other_version });
         }
         Question::Audit(from, to) => {
             let _ = to.try_send(audit_page(replica, from));

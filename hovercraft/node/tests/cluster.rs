@@ -5,8 +5,14 @@ mod support;
 
 use core::time::Duration;
 
+use hovercraft_client::{CallError, Kind};
 use hovercraft_node::{Node, Plan};
 use kv::Kv;
+use r2p2::refusal::Reason;
+use r2p2::service::{
+    ChangesState, Context, Outcome, Reply, RestoreError, Service, Snapshot, SnapshotBytes,
+    SnapshotReader,
+};
 use support::{Files, TIMING, increment, increment_once, wait_for};
 
 /// Starts all nodes of the file.
@@ -31,7 +37,7 @@ fn serves(mode: &str, threads: &str, idle: &str) {
     assert_eq!(values, (1..=500).collect(), "{mode}, {threads}, {idle}");
     let mut request = Vec::new();
     kv::Request::Get { key: b"n" }.encode(&mut request).unwrap();
-    let answer = client.call(hovercraft_client::Kind::Read, &request).unwrap();
+    let answer = client.call(Kind::Read, &request).unwrap();
     assert_eq!(kv::Response::parse(&answer.body), Ok(kv::Response::Value(b"500")));
     assert!(client.close(Duration::from_secs(5)) || mode == "unreplicated");
     let applied = files.equal_states(ids);
@@ -120,4 +126,79 @@ fn leadership_moves_when_asked_and_nothing_is_lost() {
         assert_eq!(now, to);
     }
     files.equal_states(&[1, 2, 3]);
+}
+
+/// Counts, and panics when told to.
+#[derive(Default)]
+struct Fragile {
+    count: u64,
+    survives: bool,
+}
+
+impl Service for Fragile {
+    fn execute(&mut self, _: &Context, request: &[u8], reply: &mut Reply<'_>) -> Outcome {
+        self.count += 1;
+        assert!(request != b"panic", "as asked");
+        reply.write(&self.count.to_be_bytes());
+        Outcome::Done
+    }
+
+    fn query(
+        &self,
+        _: &Context,
+        request: &[u8],
+        reply: &mut Reply<'_>,
+    ) -> Result<Outcome, ChangesState> {
+        if request != b"count" {
+            return Err(ChangesState);
+        }
+        reply.write(&self.count.to_be_bytes());
+        Ok(Outcome::Done)
+    }
+
+    fn snapshot(&self) -> Box<dyn Snapshot> {
+        Box::new(SnapshotBytes::new(self.count.to_be_bytes().to_vec()))
+    }
+
+    fn restore(&mut self, snapshot: &mut dyn Snapshot) -> Result<(), RestoreError> {
+        self.count = u64::from_be_bytes(SnapshotReader::new(snapshot).array()?);
+        Ok(())
+    }
+
+    fn survives_panic(&self) -> bool {
+        self.survives
+    }
+}
+
+#[test]
+fn a_panic_of_the_service_is_answered_and_ends_its_work_unless_it_survives() {
+    for survives in [false, true] {
+        let files = Files::new(3, &format!("service: fragile, idle: sleep, {TIMING}"));
+        let start = |id| {
+            let plan = Plan::new(files.cluster.clone(), None, Some(id)).unwrap();
+            Node::start(plan, Fragile { survives, ..Fragile::default() }).unwrap()
+        };
+        let nodes: Vec<Node> = (1..=3).map(start).collect();
+        let mut client = files.client();
+        let mut call = |request: &[u8]| client.call(Kind::Write, request);
+        assert_eq!(*call(b"one").unwrap().body, 1_u64.to_be_bytes());
+        let failed = call(b"panic").unwrap_err();
+        assert!(matches!(failed, CallError::Refused(Reason::Failed)), "{failed:?}");
+        let next = call(b"two");
+        if survives {
+            assert_eq!(*next.unwrap().body, 3_u64.to_be_bytes());
+        } else {
+            assert!(matches!(next.unwrap_err(), CallError::Refused(Reason::Failed)));
+        }
+        for node in &nodes {
+            let handle = node.handle();
+            wait_for("panic on every node", || {
+                (handle.status().unwrap().counters.application["panics"] == 1).then_some(())
+            });
+            // The node goes on either way: it has told what happened, and answers.
+            assert!(node.is_whole());
+            assert_eq!(handle.is_serving(), survives);
+            assert_eq!(handle.is_ready().unwrap(), survives);
+        }
+    }
 }

@@ -22,6 +22,8 @@
     reason = "each says which invariant of ours it holds by: a broken one stops the node"
 )]
 
+use core::net::SocketAddr;
+
 use r2p2::Instant;
 use r2p2::buffer::Pool;
 use r2p2::reassembly::Reassembly;
@@ -116,7 +118,8 @@ pub struct Replica {
     scratch: Vec<Entry<Request>>,
     configuration_bytes: Vec<u8>,
     audit: Vec<AuditEntry>,
-    other_version: Option<u8>,
+    /// Who last spoke another version, and which.
+    other_version: Option<(SocketAddr, u8)>,
     outbox: Outbox,
     counters: Counters,
 }
@@ -171,7 +174,7 @@ impl Replica {
         self.counters.packets += 1;
         let kind = arrival.bytes.get(2).map_or(0, |byte| byte >> 4);
         if (5..=7).contains(&kind) && self.settings.mode != Mode::Unreplicated {
-            self.receive_node(now, arrival.bytes);
+            self.receive_node(now, arrival.from, arrival.bytes);
         } else {
             self.receive_client(now, arrival);
         }
@@ -266,6 +269,12 @@ impl Replica {
     #[must_use]
     pub fn audit(&self) -> &[AuditEntry] {
         &self.audit
+    }
+
+    /// Who last spoke another version of the messages between nodes, and which: refused, and to be told to the operator.
+    #[must_use]
+    pub fn other_version(&self) -> Option<(SocketAddr, u8)> {
+        self.other_version
     }
 
     /// Totals.

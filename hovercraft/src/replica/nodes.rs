@@ -1,5 +1,7 @@
 //! What other nodes send: appends with their missing bodies, recovery, forwarded requests (design HC1, HC6c, HC11, HC13).
 
+use core::net::SocketAddr;
+
 use r2p2::Instant;
 use r2p2::extension::Flags;
 use r2p2::header::Policy;
@@ -19,10 +21,10 @@ use crate::wire::{
 };
 
 impl Replica {
-    pub(super) fn receive_node(&mut self, now: Instant, bytes: &[u8]) {
+    pub(super) fn receive_node(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         let (head, message) = match wire::parse(bytes, self.encoder.key()) {
             Ok(parsed) => parsed,
-            Err(error) => return self.count_wire_error(error),
+            Err(error) => return self.count_wire_error(from, error),
         };
         if head.sender.id == self.settings.me {
             return self.counters.own_packets += 1;
@@ -77,12 +79,12 @@ impl Replica {
         }
     }
 
-    fn count_wire_error(&mut self, error: WireError) {
+    fn count_wire_error(&mut self, from: SocketAddr, error: WireError) {
         match error {
             WireError::Mac => self.counters.bad_mac += 1,
             WireError::Version(version) => {
                 self.counters.other_version += 1;
-                self.other_version = Some(version);
+                self.other_version = Some((from, version));
             }
             _ => self.counters.bad_packets += 1,
         }

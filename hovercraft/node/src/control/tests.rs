@@ -46,7 +46,7 @@ fn view(role: Role, leader: Option<u8>) -> View {
         queues: Vec::new(),
     };
     let backend = dataplane::backend::BackendCounters::default();
-    View { status, counters: Counters::default(), backend }
+    View { status, counters: Counters::default(), backend, other_version: None }
 }
 
 fn look(watch: &mut Watch, view: &View) -> String {
@@ -84,13 +84,19 @@ fn hc11_births_and_lives_that_are_no_members_are_loud() {
 }
 
 #[test]
-fn another_version_is_said_once() {
+fn another_version_is_said_once_per_peer() {
     let mut watch = Watch::new(Instant::now());
     let mut strange = view(Role::Leader, Some(1));
-    strange.counters.other_version = 3;
-    assert!(look(&mut watch, &strange).contains("another version of the protocol"));
-    strange.counters.other_version = 4;
-    assert_eq!(look(&mut watch, &strange), "");
+    let mut from = |last: u8| {
+        strange.other_version = Some((SocketAddr::from(([10, 0, 0, last], 1)), 9));
+        look(&mut watch, &strange)
+    };
+    let said = from(2);
+    assert!(said.contains("peer=10.0.0.2:1 peer_version=9 own_version=1"), "{said}");
+    assert_eq!(from(2), "");
+    assert!(from(3).contains("peer=10.0.0.3:1"));
+    let told = (0..=255).filter(|&last| !from(last).is_empty()).count();
+    assert_eq!(told, TOLD_MAX - 2, "whoever pretends to be many fills no log");
 }
 
 #[test]
