@@ -1,7 +1,8 @@
 //! Clusters for this crate's tests: text of a file, nodes in this process.
 
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Mutex;
 
 use hovercraft_config::Cluster;
 
@@ -32,13 +33,18 @@ impl Drop for Scratch {
 
 /// The text of a file with one group: `nodes` members on loopback addresses that no other call gives, and `fields`.
 pub(crate) fn text(nodes: u8, fields: &str) -> String {
-    static CALLS: AtomicU8 = AtomicU8::new(0);
-    let (call, process) = (CALLS.fetch_add(1, Ordering::Relaxed), std::process::id());
-    let net = format!("127.{}.{}", 64 + call % 32, process % 251);
+    static HELD: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    // A port there is held as long as we live, so that no other process takes the same network.
+    let fourth = u8::try_from(std::process::id() % 251).unwrap();
+    let bound = |third| UdpSocket::bind(SocketAddr::from(([127, third, fourth, 254], 8_199))).ok();
+    let mut thirds = 40..100;
+    let (third, held) = thirds.find_map(|third| Some((third, bound(third)?))).unwrap();
+    HELD.lock().unwrap().push(held);
+    let net = format!("127.{third}.{fourth}");
     let members: Vec<String> = (1..=nodes)
         .map(|id| format!("(id: {id}, data: \"{net}.{id}:8100\", admin: \"{net}.{id}:9100\")"))
         .collect();
-    let multicast = format!("239.{}.{}.9:8100", 64 + call % 32, process % 251);
+    let multicast = format!("239.{third}.{fourth}.9:8100");
     format!("(groups: [(members: [{}], multicast: \"{multicast}\", {fields})])", members.join(", "))
 }
 

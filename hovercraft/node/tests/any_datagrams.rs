@@ -111,7 +111,7 @@ fn datagram(random: &mut StdRng, valid: &[Vec<u8>], bytes: &mut Vec<u8>) {
 
 /// Packets that reached or missed the node: what the kernel dropped is counted too.
 fn counted(files: &Files, id: u8) -> u64 {
-    let counters = files.status(id).expect("the node answers").counters;
+    let counters = files.status(id).unwrap().counters;
     assert_eq!(counters.replica["packets"], counters.backend["received"], "each was looked at");
     counters.backend["received"] + counters.backend["dropped_receive"]
 }

@@ -20,7 +20,7 @@ fn start(files: &Files) -> Vec<Node> {
     let members = &files.cluster.groups[0].members;
     let start = |member: &hovercraft_config::Member| {
         let plan = Plan::new(files.cluster.clone(), None, Some(member.id.number())).unwrap();
-        Node::start(plan, Kv::default()).unwrap()
+        Node::start(plan, Kv::default()).unwrap_or_else(|error| panic!("{error}"))
     };
     members.iter().map(start).collect()
 }
@@ -179,7 +179,7 @@ fn a_panic_of_the_service_is_answered_and_ends_its_work_unless_it_survives() {
             Node::start(plan, Fragile { survives, ..Fragile::default() }).unwrap()
         };
         let nodes: Vec<Node> = (1..=3).map(start).collect();
-        let mut client = files.client();
+        let mut client = files.client_for(Duration::from_secs(2));
         let mut call = |request: &[u8]| client.call(Kind::Write, request);
         assert_eq!(*call(b"one").unwrap().body, 1_u64.to_be_bytes());
         let failed = call(b"panic").unwrap_err();

@@ -4,9 +4,9 @@
 
 use core::time::Duration;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
@@ -33,12 +33,10 @@ pub(crate) struct Files {
 impl Files {
     /// One group of `nodes` on loopback addresses that nobody else has; `fields` are more of its fields.
     pub(crate) fn new(nodes: u8, fields: &str) -> Self {
-        static CALLS: AtomicU8 = AtomicU8::new(0);
-        let (call, process) = (CALLS.fetch_add(1, Ordering::Relaxed), std::process::id());
-        let directory = format!("hovercraft-node-test-{process}-{call}");
+        let [third, fourth] = network_of_our_own();
+        let directory = format!("hovercraft-node-test-{}-{third}", std::process::id());
         let directory = std::env::temp_dir().join(directory);
         std::fs::create_dir_all(&directory).unwrap();
-        let (third, fourth) = (100 + call % 100, process % 251);
         let members: Vec<String> = (1..=nodes)
             .map(|id| {
                 let ip = format!("127.{third}.{fourth}.{id}");
@@ -105,13 +103,25 @@ impl Files {
     }
 
     pub(crate) fn client(&self) -> Client {
-        let options = Options {
-            connect_timeout: PATIENCE,
-            request_timeout: Duration::from_secs(20),
-            ..Options::default()
-        };
+        self.client_for(Duration::from_secs(20))
+    }
+
+    /// A client that waits so long for an answer.
+    pub(crate) fn client_for(&self, request_timeout: Duration) -> Client {
+        let options = Options { connect_timeout: PATIENCE, request_timeout, ..Options::default() };
         Client::connect(&self.cluster, &options).unwrap_or_else(|error| panic!("{error}"))
     }
+}
+
+/// Two bytes of 127.x.y.0 that no other test has, in this process or another: a port there is held as long as we live.
+fn network_of_our_own() -> [u8; 2] {
+    static HELD: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    let fourth = u8::try_from(std::process::id() % 251).unwrap();
+    let bound = |third| UdpSocket::bind(SocketAddr::from(([127, third, fourth, 254], 8_199))).ok();
+    let mut thirds = 100..200;
+    let (third, held) = thirds.find_map(|third| Some((third, bound(third)?))).unwrap();
+    HELD.lock().unwrap().push(held);
+    [third, fourth]
 }
 
 impl Drop for Files {
