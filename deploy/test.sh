@@ -34,11 +34,14 @@ tests() {
 }
 
 dependencies() {
-    if command -v cargo-deny >/dev/null; then
-        # Advisories need a database from the network, the rest does not.
-        cargo deny --locked check bans licenses sources
-    else
-        printf 'NOT CHECKED: licences and sources of dependencies, for cargo-deny is not installed\n'
+    # Advisories need a database from the network, the rest does not.
+    PATH="$PWD/target/tools/bin:$PATH" cargo deny --locked check bans licenses sources
+}
+
+# The checker of licences and sources: built once, beside the rest.
+need_cargo_deny() {
+    if ! command -v cargo-deny >/dev/null && [ ! -x target/tools/bin/cargo-deny ]; then
+        cargo install --quiet --locked --debug --root target/tools cargo-deny@0.20.2
     fi
 }
 
@@ -54,5 +57,6 @@ step 'documentation' documentation
 step 'programs' cargo build --locked --release -p hovercraft-node -p lancet-rs -p hovercraft-lab -p kvctl
 step 'tests' tests
 step 'documentation tests' cargo test --locked --workspace --doc
+step 'cargo-deny' need_cargo_deny
 step 'dependencies' dependencies
 printf '\nall passed in %d s\n' "$SECONDS"
