@@ -6,7 +6,8 @@
 //! - I3. A node leads a term only with the votes of a majority (of both majorities while a change is under way), of the
 //!   incarnations that the configuration in force names (HC11a).
 //! - I4. Asking whether an election would be won (pre-vote) moves nobody's term, vote or timer.
-//! - I5. Who heard a leader within the shortest election timeout votes for nobody, unless that leader hands over.
+//! - I5. The timer restarts when a leader of the term opens a round (HC9b), and with an own vote (Raft, 5.2). Who heard a
+//!   leader within the shortest election timeout votes for nobody, unless that leader hands over.
 //!
 //! I2 and I3 give *Election Safety* (Raft, figure 3).
 
@@ -107,8 +108,10 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         let Message::RequestVote { term, pre, transfer, last_index, last_term } = question else {
             return;
         };
+        // HC11b. A learner answers: the candidate's configuration, which may be newer, says whether it counts (HC11a), and a
+        // voter that has not heard of its vote yet may be the one that is missing.
         if !self.election.standing.named {
-            self.counters.stale += 1; // HC11b
+            self.counters.stale += 1;
             return;
         }
         let sticky = !transfer && self.hears_a_leader(now); // I5

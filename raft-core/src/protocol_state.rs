@@ -30,7 +30,8 @@ pub struct ProtocolState<'a, E: Copy, C> {
     stable: (LogIndex, LogIndex),
     vote_is_stable: bool,
     followers: &'a [Progress],
-    round: Round,
+    /// The newest round, and the one from which on answers count.
+    rounds: (Round, Round),
     /// To whom leadership goes, and whether the order has left.
     transfer: Option<(Member, Option<Round>)>,
 }
@@ -76,7 +77,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             stable: (self.disk.written(), self.disk.index()),
             vote_is_stable: self.disk.needs_vote() == crate::ids::Seq::ZERO,
             followers: &self.leading.followers,
-            round: self.leading.round,
+            rounds: (self.leading.round, self.leading.check_from),
             transfer: transfer.map(|transfer| (transfer.to, transfer.ordered)),
         }
     }

@@ -35,7 +35,7 @@ pub(crate) struct Leading {
     heartbeat_at: Instant,
     check_at: Instant,
     /// Answers count from this round on.
-    check_from: Round,
+    pub(crate) check_from: Round,
 }
 
 /// Leadership on its way to another node.
