@@ -15,6 +15,8 @@
 //! | `ordering.rs` | HC4 repliers and bounds, HC6a entries, HC7e log time |
 //! | `nodes.rs` | HC1a bodies before acknowledgement, HC6c recovery, HC13 strange packets |
 //! | `commit.rs` | HC3a repliers, HC5 reads, HC7a to c what is decided when applied |
+//! | `core_outputs.rs` | HC1a bodies pinned, HC8 bodies returned |
+//! | `lag.rs` | HC1d bodies let go, HC4 applied indexes told, HC12 a log full of what is not applied |
 //! | `standing.rs` | HC11 birth, lives, who may vote |
 
 #![allow(
@@ -28,11 +30,8 @@ use r2p2::Instant;
 use r2p2::buffer::Pool;
 use r2p2::reassembly::Reassembly;
 use raft_core::election::Role as CoreRole;
-use raft_core::entry::{Entry, Payload};
-use raft_core::ids::{LogIndex, NodeId, NodeSet, Seq, Term};
-use raft_core::message::{Append, Message};
-use raft_core::output::Output as CoreOutput;
-use raft_core::progress::Progress;
+use raft_core::entry::Entry;
+use raft_core::ids::LogIndex;
 use raft_core::raft::Raft;
 use std::collections::VecDeque;
 
@@ -41,20 +40,22 @@ use crate::birth::Birth;
 use crate::entry::{EntryKind, Request};
 use crate::forwards::Forwards;
 use crate::limits::Limits;
-use crate::log_meta::{EntryMeta, LogMeta};
-use crate::log_time::{Heard, LastStamp};
+use crate::log_meta::LogMeta;
+use crate::log_time::Heard;
 use crate::outbox::{Outbox, Output};
 use crate::parked::Parked;
 use crate::recovery::Recovery;
 use crate::replier::Repliers;
 use crate::store::Store;
 use crate::table::Table;
-use crate::wire::{BodyHashKey, Encoder, GroupConfig, Head, PACKET_MAX, Way};
+use crate::wire::{BodyHashKey, Encoder, GroupConfig, Head, Way};
 
 mod alone;
 mod client;
 mod commit;
+mod core_outputs;
 mod counters;
+mod lag;
 mod nodes;
 mod ordering;
 mod settings;
@@ -245,26 +246,6 @@ impl Replica {
         self.heard.in_term_us()
     }
 
-    /// Hands leadership to the follower that has most of the log, if this node leads.
-    pub fn hand_leadership_over(&mut self, now: Instant, to: Option<NodeId>) -> bool {
-        let Some(core) = &mut self.core else { return false };
-        let me = core.me().id;
-        let voters = &core.configuration().voters;
-        let newest = core.followers().iter().map(|one| one.answered.to_wire()).max();
-        // Who is dead may hold as much of an idle log as anybody, but has not answered of late.
-        let merit = |one: &&Progress| {
-            let lives = Some(one.answered.to_wire() + 1) >= newest;
-            (lives, one.matched, one.answered)
-        };
-        let others = core.followers().iter().filter(|one| one.member.id != me);
-        let best = others.filter(|one| voters.contains(&one.member)).max_by_key(merit);
-        let best = best.map(|one| one.member.id);
-        let Some(to) = to.or(best) else { return false };
-        let started = is_leader(core) && core.transfer(now, to).is_ok();
-        self.settle(now, now);
-        started
-    }
-
     /// What this node decided, when its settings ask for an audit.
     #[must_use]
     pub fn audit(&self) -> &[AuditEntry] {
@@ -287,188 +268,6 @@ impl Replica {
         self.core.as_ref().is_some_and(is_leader)
     }
 
-    /// Does what the core wants, until it wants nothing more. Entries that are new in the log came at `arrived`.
-    fn settle(&mut self, now: Instant, arrived: Instant) {
-        loop {
-            let mut durable = Seq::ZERO;
-            while let Some(output) = self.core.as_mut().and_then(Core::poll_output) {
-                match output {
-                    CoreOutput::Persist { seq, .. } => durable = durable.max(seq),
-                    CoreOutput::Truncated { from } => self.on_truncated(from),
-                    CoreOutput::BecameLeader { .. } => self.on_leading(),
-                    CoreOutput::BecameFollower { term, .. } => {
-                        self.repliers.reset();
-                        self.enter(term);
-                    }
-                    CoreOutput::Committed(_) => {}
-                    CoreOutput::Send { to, message, needs } => {
-                        let mut packet = [0; PACKET_MAX];
-                        let len = self.encoder.raft(&mut packet, &self.head(now), &message);
-                        self.outbox.to_nodes(NodeSet::only(to), &packet[..len], needs);
-                        if matches!(message, Message::Ack { .. } | Message::Reject { .. }) {
-                            self.told = (self.applied, now);
-                        }
-                    }
-                    CoreOutput::Append { to, append, needs } => {
-                        self.sync_meta(arrived);
-                        self.send_append(now, to, append, needs);
-                    }
-                }
-            }
-            self.sync_meta(arrived);
-            let Some(core) = &mut self.core else { return };
-            if durable > Seq::ZERO {
-                // Memory mode: what stands in memory is as durable as it gets (HC1c).
-                core.persisted(now, durable);
-            } else if core::mem::take(&mut self.wants_configuration) {
-                self.propose_configuration(now);
-            } else {
-                break;
-            }
-        }
-        self.hand_over();
-    }
-
-    /// Gives every entry that is new in the log its meta, and pins its body (HC1a, S1).
-    fn sync_meta(&mut self, arrived: Instant) {
-        let Some(core) = &self.core else { return };
-        while self.meta.last() < core.last_index() {
-            let index = self.meta.last().next();
-            let entry = core.entry(index).expect("the log has every entry up to its last");
-            let mut meta =
-                EntryMeta { arrived, stamp: self.meta.last_stamp(), ..EntryMeta::default() };
-            if let Payload::Command(request) = entry.payload {
-                let key = nodes::key_of(entry).expect("a command names a body");
-                let body = self.store.find(&key).expect("HC1a: no entry without its body");
-                self.store.pin(body, index);
-                meta.body = Some(body);
-                let stamp_us = request.stamp_us;
-                meta.stamp = LastStamp { stamp_us, appended_at: arrived, term: core.term() };
-                meta.plain_write = is_plain_write(&request);
-                self.plain_unapplied += u32::from(meta.plain_write);
-            }
-            self.meta.push(meta);
-        }
-    }
-
-    /// HC8: truncation returns bodies to the unordered set, with their age.
-    fn on_truncated(&mut self, from: LogIndex) {
-        while let Some(meta) = self.meta.pop_from(from) {
-            self.plain_unapplied -= u32::from(meta.plain_write);
-            if let Some(body) = meta.body {
-                self.store.unpin_truncated(body);
-            }
-        }
-    }
-
-    fn on_leading(&mut self) {
-        self.counters.elections_won += 1;
-        self.repliers.reset();
-        self.parked.clear();
-        self.report_own();
-        let unborn = |core: &Core| core.configuration().epoch == LogIndex::ZERO;
-        self.wants_configuration = self.core.as_ref().is_some_and(unborn);
-    }
-
-    fn send_append(&mut self, now: Instant, to: NodeSet, append: Append, needs: Seq) {
-        let mut packet = [0; PACKET_MAX];
-        let head = self.head(now);
-        let Some(core) = &self.core else { return };
-        let mut writer = self.encoder.append(&mut packet, &head, &append);
-        let places = 0..usize::from(append.count);
-        let indexes = places.map(|place| append.previous_index.plus(1 + place as u64));
-        let mut configures = false;
-        for index in indexes.clone() {
-            let entry = core.entry(index).expect("an append's entries are in the log");
-            configures = entry.payload == Payload::Configuration;
-            writer.entry(entry);
-        }
-        if configures {
-            let configuration = core.configuration_at(append.last_index());
-            self.configuration_bytes.clear();
-            let encoded =
-                crate::wire::configuration::encode(configuration, &mut self.configuration_bytes);
-            encoded.expect("a configuration in the log was checked");
-            writer.configuration(&self.configuration_bytes);
-        }
-        if self.settings.mode == Mode::Raft {
-            for (place, index) in indexes.enumerate() {
-                let entry = core.entry(index).expect("an append's entries are in the log");
-                if !matches!(entry.payload, Payload::Command(request) if request.inline) {
-                    continue;
-                }
-                let key = nodes::key_of(entry).expect("a command names a body");
-                // A body that was let go is recovered by whoever needs it.
-                if let Some(body) = self.store.find(&key) {
-                    writer.body(place, self.store.body(body));
-                }
-            }
-        }
-        let len = writer.finish();
-        self.outbox.to_nodes(to, &packet[..len], needs);
-        if append.count > 0 {
-            self.counters.appends_sent += u64::from(to.len());
-        } else {
-            self.counters.empty_appends_sent += u64::from(to.len());
-        }
-    }
-
-    /// HC12: a log full of what is not applied here makes a poor candidate, and a poor leader; HC1d: what every member has
-    /// acknowledged need not be kept for them.
-    fn mind_the_log(&mut self, now: Instant) {
-        let applied = self.applied;
-        let Some(core) = &mut self.core else { return };
-        let (room, reserve) = core.room();
-        // Requests are refused (HC10) long before the ring itself is full.
-        let refuses = core.last_index().since(applied) >= self.settings.in_system_max.into();
-        let is_full = (room <= reserve || refuses) && applied < core.commit();
-        core.set_campaign_delay(is_full);
-        if !is_leader(core) {
-            return;
-        }
-        let everybody = core.configuration().everybody();
-        let held = everybody.iter().map(|id| core.match_index(id).unwrap_or_default()).min();
-        self.store.release(held.unwrap_or_default().min(applied), &mut self.pool);
-        let last = core.last_index();
-        let better = |id: &NodeId| {
-            core.match_index(*id) == Some(last)
-                && self.repliers.applied(*id).is_some_and(|theirs| theirs > applied)
-        };
-        let successor = everybody.iter().find(better).filter(|_| is_full);
-        if let Some(to) = successor.filter(|_| !core.is_transferring()) {
-            self.counters.handed_over_full += 1;
-            self.hand_leadership_over(now, Some(to));
-        }
-    }
-
-    /// HC4: a follower whose applied index runs away from what its leader knows says so outside an acknowledgement.
-    fn tell_applied(&mut self, now: Instant) {
-        let Some(core) = &self.core else { return };
-        let behind = self.applied.since(self.told.0);
-        let waited = now.saturating_sub(self.told.1) >= TELL_AFTER;
-        let due = behind >= u64::from(self.settings.bound / 4).max(1) || (behind > 0 && waited);
-        let Some(leader) = core.leader().filter(|_| due && !is_leader(core)) else { return };
-        let mut packet = [0; PACKET_MAX];
-        let len = self.encoder.applied(&mut packet, &self.head(now), core.term());
-        self.outbox.to_nodes(NodeSet::only(leader), &packet[..len], Seq::ZERO);
-        self.counters.reports_sent += 1;
-        self.told = (self.applied, now);
-    }
-
-    /// When news of an applied index is due that no acknowledgement has carried.
-    fn tell_deadline(&self) -> Option<Instant> {
-        let core = self.core.as_ref()?;
-        let follows = core.leader().is_some() && !is_leader(core);
-        (follows && self.applied > self.told.0).then_some(self.told.1 + TELL_AFTER)
-    }
-
-    /// Appends of earlier terms are void, and with them what they missed.
-    pub(super) fn enter(&mut self, term: Term) {
-        if self.parked.enter(term) {
-            self.recovery.clear(&mut self.pool);
-        }
-    }
-
     /// What stands in every message of this node.
     fn head(&self, now: Instant) -> Head {
         Head {
@@ -484,9 +283,6 @@ impl Replica {
         }
     }
 }
-
-/// How long news of an applied index may wait for an acknowledgement to ride on.
-const TELL_AFTER: Instant = Instant::from_millis(2);
 
 /// Whether this node leads.
 fn is_leader(core: &Core) -> bool {

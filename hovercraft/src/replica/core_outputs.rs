@@ -1,0 +1,147 @@
+//! What the core wants done: packets of elections and appends, entries that are new in the log or cut off it, a new role.
+
+use r2p2::Instant;
+use raft_core::entry::Payload;
+use raft_core::ids::{LogIndex, NodeSet, Seq, Term};
+use raft_core::message::{Append, Message};
+use raft_core::output::Output as CoreOutput;
+
+use super::{Core, Mode, Replica, is_plain_write, nodes};
+use crate::log_meta::EntryMeta;
+use crate::log_time::LastStamp;
+use crate::wire::PACKET_MAX;
+
+impl Replica {
+    /// Does what the core wants, until it wants nothing more. Entries that are new in the log came at `arrived`.
+    pub(super) fn settle(&mut self, now: Instant, arrived: Instant) {
+        loop {
+            let mut durable = Seq::ZERO;
+            while let Some(output) = self.core.as_mut().and_then(Core::poll_output) {
+                match output {
+                    CoreOutput::Persist { seq, .. } => durable = durable.max(seq),
+                    CoreOutput::Truncated { from } => self.on_truncated(from),
+                    CoreOutput::BecameLeader { .. } => self.on_leading(),
+                    CoreOutput::BecameFollower { term, .. } => {
+                        self.repliers.reset();
+                        self.enter(term);
+                    }
+                    CoreOutput::Committed(_) => {}
+                    CoreOutput::Send { to, message, needs } => {
+                        let mut packet = [0; PACKET_MAX];
+                        let len = self.encoder.raft(&mut packet, &self.head(now), &message);
+                        self.outbox.to_nodes(NodeSet::only(to), &packet[..len], needs);
+                        if matches!(message, Message::Ack { .. } | Message::Reject { .. }) {
+                            self.told = (self.applied, now);
+                        }
+                    }
+                    CoreOutput::Append { to, append, needs } => {
+                        self.sync_meta(arrived);
+                        self.send_append(now, to, append, needs);
+                    }
+                }
+            }
+            self.sync_meta(arrived);
+            let Some(core) = &mut self.core else { return };
+            if durable > Seq::ZERO {
+                // Memory mode: what stands in memory is as durable as it gets (HC1c).
+                core.persisted(now, durable);
+            } else if core::mem::take(&mut self.wants_configuration) {
+                self.propose_configuration(now);
+            } else {
+                break;
+            }
+        }
+        self.hand_over();
+    }
+
+    /// Gives every entry that is new in the log its meta, and pins its body (HC1a, S1).
+    fn sync_meta(&mut self, arrived: Instant) {
+        let Some(core) = &self.core else { return };
+        while self.meta.last() < core.last_index() {
+            let index = self.meta.last().next();
+            let entry = core.entry(index).expect("the log has every entry up to its last");
+            let mut meta =
+                EntryMeta { arrived, stamp: self.meta.last_stamp(), ..EntryMeta::default() };
+            if let Payload::Command(request) = entry.payload {
+                let key = nodes::key_of(entry).expect("a command names a body");
+                let body = self.store.find(&key).expect("HC1a: no entry without its body");
+                self.store.pin(body, index);
+                meta.body = Some(body);
+                let stamp_us = request.stamp_us;
+                meta.stamp = LastStamp { stamp_us, appended_at: arrived, term: core.term() };
+                meta.plain_write = is_plain_write(&request);
+                self.plain_unapplied += u32::from(meta.plain_write);
+            }
+            self.meta.push(meta);
+        }
+    }
+
+    /// HC8: truncation returns bodies to the unordered set, with their age.
+    fn on_truncated(&mut self, from: LogIndex) {
+        while let Some(meta) = self.meta.pop_from(from) {
+            self.plain_unapplied -= u32::from(meta.plain_write);
+            if let Some(body) = meta.body {
+                self.store.unpin_truncated(body);
+            }
+        }
+    }
+
+    fn on_leading(&mut self) {
+        self.counters.elections_won += 1;
+        self.repliers.reset();
+        self.parked.clear();
+        self.report_own();
+        let unborn = |core: &Core| core.configuration().epoch == LogIndex::ZERO;
+        self.wants_configuration = self.core.as_ref().is_some_and(unborn);
+    }
+
+    fn send_append(&mut self, now: Instant, to: NodeSet, append: Append, needs: Seq) {
+        let mut packet = [0; PACKET_MAX];
+        let head = self.head(now);
+        let Some(core) = &self.core else { return };
+        let mut writer = self.encoder.append(&mut packet, &head, &append);
+        let places = 0..usize::from(append.count);
+        let indexes = places.map(|place| append.previous_index.plus(1 + place as u64));
+        let mut configures = false;
+        for index in indexes.clone() {
+            let entry = core.entry(index).expect("an append's entries are in the log");
+            configures = entry.payload == Payload::Configuration;
+            writer.entry(entry);
+        }
+        if configures {
+            let configuration = core.configuration_at(append.last_index());
+            self.configuration_bytes.clear();
+            let encoded =
+                crate::wire::configuration::encode(configuration, &mut self.configuration_bytes);
+            encoded.expect("a configuration in the log was checked");
+            writer.configuration(&self.configuration_bytes);
+        }
+        if self.settings.mode == Mode::Raft {
+            for (place, index) in indexes.enumerate() {
+                let entry = core.entry(index).expect("an append's entries are in the log");
+                if !matches!(entry.payload, Payload::Command(request) if request.inline) {
+                    continue;
+                }
+                let key = nodes::key_of(entry).expect("a command names a body");
+                // A body that was let go is recovered by whoever needs it.
+                if let Some(body) = self.store.find(&key) {
+                    writer.body(place, self.store.body(body));
+                }
+            }
+        }
+        let len = writer.finish();
+        self.outbox.to_nodes(to, &packet[..len], needs);
+        if append.count > 0 {
+            self.counters.appends_sent += u64::from(to.len());
+        } else {
+            self.counters.empty_appends_sent += u64::from(to.len());
+        }
+    }
+
+    /// Appends of earlier terms are void, and with them what they missed.
+    pub(super) fn enter(&mut self, term: Term) {
+        if self.parked.enter(term) {
+            self.recovery.clear(&mut self.pool);
+        }
+    }
+}
