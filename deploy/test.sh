@@ -46,6 +46,8 @@ need_cargo_deny() {
 }
 
 need_all
+# Tests hold bounds on instruction counts, and fail without it.
+command -v valgrind >/dev/null || install valgrind
 if ! command -v shellcheck >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     install shellcheck
 fi

@@ -1,0 +1,213 @@
+//! The part of callgrind's format that names functions and their costs (valgrind's manual, "Callgrind Format
+//! Specification"): one event, one position.
+//!
+//! ```text
+//! fn=(7) name             the lines that follow are of this function; later it is called by "(7)" alone
+//! 41 120                  its own code, by line
+//! cfn=(9) other           it calls this one,
+//! calls=3 12              so often,
+//! +1 900                  at this cost, what that calls included
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::{Counts, Function};
+
+/// Reads a whole file; the line at fault when it is not one of callgrind's.
+pub(super) fn counts(text: &str) -> Result<Counts, String> {
+    let mut reader = Reader::default();
+    for line in text.lines() {
+        reader.line(line).ok_or_else(|| format!("line not understood: {line}"))?;
+    }
+    let total = reader.total.ok_or("no line of totals: callgrind did not finish")?;
+    let mut functions: BTreeMap<String, Function> = BTreeMap::new();
+    for (id, function) in reader.functions {
+        let name = reader.names.get(&id).ok_or_else(|| format!("function {id} has no name"))?;
+        // One name may stand in several files.
+        let sum = functions.entry(name.clone()).or_default();
+        sum.calls += function.calls;
+        sum.own += function.own;
+        sum.inclusive += function.inclusive;
+    }
+    Ok(Counts { total, functions })
+}
+
+#[derive(Default)]
+struct Reader {
+    names: BTreeMap<u64, String>,
+    functions: BTreeMap<u64, Function>,
+    current: u64,
+    /// The function called, once it is named.
+    callee: u64,
+    /// The next line of cost is that of a call.
+    calling: bool,
+    total: Option<u64>,
+}
+
+impl Reader {
+    fn line(&mut self, line: &str) -> Option<()> {
+        if let Some(name) = line.strip_prefix("fn=") {
+            self.current = self.name(name)?;
+        } else if let Some(name) = line.strip_prefix("cfn=") {
+            self.callee = self.name(name)?;
+        } else if let Some(calls) = line.strip_prefix("calls=") {
+            let calls: u64 = calls.split(' ').next()?.parse().ok()?;
+            self.functions.entry(self.callee).or_default().calls += calls;
+            self.calling = true;
+        } else if let Some(total) = line.strip_prefix("totals: ") {
+            self.total = Some(total.trim().parse().ok()?);
+        } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first)) {
+            self.cost(line)?;
+        }
+        Some(()) // files, objects, the head
+    }
+
+    fn cost(&mut self, line: &str) -> Option<()> {
+        // A cost of zero is left out.
+        let cost = line.split(' ').nth(1).map_or(Some(0), |cost| cost.parse().ok())?;
+        let called = std::mem::take(&mut self.calling);
+        let function = self.functions.entry(self.current).or_default();
+        function.own += if called { 0 } else { cost };
+        // What a function spends in calls of itself is in its own cost already.
+        let again = called && self.callee == self.current;
+        function.inclusive += if again { 0 } else { cost };
+        Some(())
+    }
+
+    /// The number of a name, `(7) name` or `(7)`.
+    fn name(&mut self, text: &str) -> Option<u64> {
+        let (id, name) = text.strip_prefix('(')?.split_once(')')?;
+        let id = id.parse().ok()?;
+        if let Some(name) = name.strip_prefix(' ') {
+            self.names.insert(id, name.to_owned());
+        }
+        Some(id)
+    }
+}
+
+/// `a::b<c>::d` and `<a::b<c> as e<f>>::d` as `a::b::d`.
+pub(super) fn without_generics(name: &str) -> String {
+    let mut plain = String::with_capacity(name.len());
+    let mut rest = name;
+    if name.starts_with('<') {
+        let (inner, behind) = name.split_at(end_of_bracket(name));
+        let of = inner[1..].split(" as ").next().unwrap_or_default();
+        plain.push_str(&without_generics(of));
+        rest = behind.strip_prefix('>').unwrap_or(behind);
+    }
+    while let Some(open) = rest.find('<') {
+        plain.push_str(&rest[..open]);
+        let closed = open + end_of_bracket(&rest[open..]);
+        rest = rest[closed..].strip_prefix('>').unwrap_or_default();
+    }
+    plain.push_str(rest);
+    plain.replace("::::", "::")
+}
+
+/// Where the bracket closes that `text` begins with; its length when it does not.
+fn end_of_bracket(text: &str) -> usize {
+    let (mut depth, mut before) = (0, ' ');
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '<' => depth += 1,
+            '>' if before != '-' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return at;
+        }
+        before = letter;
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As callgrind writes it: names once, positions relative, costs of zero left out.
+    const FILE: &str = "\
+# callgrind format
+version: 1
+events: Ir
+summary: 1111
+
+ob=(1) /bin/x
+fl=(1) x.rs
+fn=(1) x::main
+1 10
++3 1
+cfn=(2) x::twice<u8>
+calls=2 7
+* 600
+cfn=(3) <x::Thing<u8> as x::Does>::it
+calls=1 9
+-1 500
+
+fn=(2)
+7 100
+cfn=(3)
+calls=4 9
+8 480
+cfn=(2)
+calls=1 7
+9 20
+10
+
+fn=(3)
+fe=(2) y.rs
+9 980
+
+totals: 1111
+";
+
+    fn function(calls: u64, own: u64, inclusive: u64) -> Function {
+        Function { calls, own, inclusive }
+    }
+
+    #[test]
+    fn own_and_inclusive_costs_are_told_apart() {
+        let counts = counts(FILE).unwrap();
+        assert_eq!(counts.total, 1_111);
+        assert_eq!(counts.functions.len(), 3);
+        assert_eq!(counts.function("x::main"), function(0, 11, 1_111));
+        assert_eq!(counts.function("twice"), function(3, 100, 580)); // what it spends in itself stands once
+        assert_eq!(counts.function("Thing::it"), function(5, 980, 980));
+        assert_eq!(counts.function("hing::it"), Function::default(), "names are whole");
+    }
+
+    #[test]
+    fn a_file_without_an_end_and_a_call_of_nobody_are_refused() {
+        assert!(
+            counts(FILE.strip_suffix("totals: 1111\n").unwrap()).unwrap_err().contains("totals")
+        );
+        assert!(counts("fn=(1) x\n1 many\n").unwrap_err().contains("1 many"));
+        assert!(counts("fn=x\n").unwrap_err().contains("fn=x"));
+        assert!(counts("fn=(1)\n1 2\ntotals: 2\n").unwrap_err().contains("no name"));
+    }
+
+    #[test]
+    fn what_a_longer_run_did_more_is_left() {
+        let shorter = counts(FILE).unwrap();
+        let mut longer = shorter.clone();
+        longer.total += 7;
+        let main = longer.functions.get_mut("x::main").unwrap();
+        (main.own, main.inclusive) = (main.own + 7, main.inclusive + 7);
+        let more = longer.minus(&shorter);
+        assert_eq!((more.total, more.functions.len()), (7, 1));
+        assert_eq!(more.function("x::main"), function(0, 7, 7));
+    }
+
+    #[test]
+    fn names_without_generic_arguments() {
+        for (name, plain) in [
+            ("main", "main"),
+            ("a::b<c<d>, e>::f", "a::b::f"),
+            ("<a::b<c> as d::e<f>>::g", "a::b::g"),
+            ("<a::b<c>>::g::{{closure}}", "a::b::g::{{closure}}"),
+            ("a::b::<c>::d<fn(e) -> f>", "a::b::d"),
+        ] {
+            assert_eq!(without_generics(name), plain);
+        }
+    }
+}
