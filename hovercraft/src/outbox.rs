@@ -45,6 +45,8 @@ enum Item {
 #[derive(Clone, Debug)]
 pub struct Outbox {
     bytes: Vec<u8>,
+    /// A copy's buffer starts without room, and still has this bound.
+    bytes_max: usize,
     items: VecDeque<Item>,
     /// Packets dropped because the arena was full. Total.
     pub dropped: u64,
@@ -54,7 +56,12 @@ impl Outbox {
     /// Room for `bytes` of packets between two drains.
     #[must_use]
     pub fn new(bytes: usize, items: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), items: VecDeque::with_capacity(items), dropped: 0 }
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            bytes_max: bytes,
+            items: VecDeque::with_capacity(items),
+            dropped: 0,
+        }
     }
 
     /// Queues a packet for nodes.
@@ -94,7 +101,7 @@ impl Outbox {
     fn keep(&mut self, parts: &[&[u8]]) -> Option<Range<usize>> {
         let from = self.bytes.len();
         let len: usize = parts.iter().map(|part| part.len()).sum();
-        if from + len > self.bytes.capacity() {
+        if from + len > self.bytes_max {
             self.dropped += 1;
             return None;
         }
@@ -102,5 +109,21 @@ impl Outbox {
             self.bytes.extend_from_slice(part);
         }
         Some(from..from + len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_sends_as_much_as_the_original_and_no_more() {
+        let mut copy = Outbox::new(8, 4).clone();
+        let node = NodeSet::only(raft_core::ids::NodeId::default());
+        copy.to_nodes(node, &[1; 5], Seq::ZERO);
+        copy.to_nodes(node, &[2; 5], Seq::ZERO);
+        assert!(matches!(copy.poll(), Some(Output::ToNodes { packet: [1, 1, 1, 1, 1], .. })));
+        assert!(copy.poll().is_none());
+        assert_eq!(copy.dropped, 1);
     }
 }
