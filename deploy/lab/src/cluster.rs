@@ -171,8 +171,9 @@ impl Lab {
         let nodes = plan.node_count();
         if self.view.state.network == Network::Namespaces {
             let mark = (MARK, self.directory.path().as_os_str());
+            let log = File::create(self.directory.file("network.log"))?;
             let (namespaces, holder) =
-                Namespaces::create(&plan.lab_program, nodes, mark, plan.ends_with_us)?;
+                Namespaces::create(&plan.lab_program, nodes, mark, log, plan.ends_with_us)?;
             self.children.push(holder);
             self.view.state.namespaces = Some(namespaces);
             self.directory.record(&self.view.state)?;

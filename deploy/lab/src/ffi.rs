@@ -87,6 +87,19 @@ pub fn prepare(command: &mut Command, network: Option<File>, ends_with_us: bool)
     unsafe { command.pre_exec(in_child) };
 }
 
+/// Makes `command` inherit no descriptor but its standard input and output, whatever our own caller left open.
+pub fn inherit_nothing(command: &mut Command) {
+    let in_child = || {
+        // Marked, not closed: the channel over which std reports a failed exec is among them.
+        let flags = libc::CLOSE_RANGE_CLOEXEC;
+        // SAFETY: takes three numbers and changes the child's table of descriptors only; may be called in a forked child.
+        let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, flags) };
+        if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: the closure makes a system call only: it allocates nothing and takes no lock between fork and exec.
+    unsafe { command.pre_exec(in_child) };
+}
+
 /// A handle to a process, which stays with it even when the number is given away again.
 ///
 /// # Errors

@@ -146,7 +146,8 @@ pub fn hold(count: usize) -> anyhow::Result<()> {
 impl Namespaces {
     /// Starts the holder (`program`, with [`HOLD`]) and connects the namespaces of `nodes` nodes and of clients.
     ///
-    /// `mark` is set in the holder's environment; with `ends_with_us` it does not outlive the calling thread.
+    /// `mark` is set in the holder's environment, and its complaints go to `log`; with `ends_with_us` it does not outlive
+    /// the calling thread.
     ///
     /// # Errors
     ///
@@ -155,12 +156,13 @@ impl Namespaces {
         program: &Path,
         nodes: u8,
         mark: (&str, &OsStr),
+        log: File,
         ends_with_us: bool,
     ) -> anyhow::Result<(Self, Child)> {
         let mut command = Command::new(program);
         command.args([HOLD, &(usize::from(nodes) + 2).to_string()]).env(mark.0, mark.1);
         crate::state::detach(&mut command);
-        command.stdout(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(log);
         ffi::prepare(&mut command, None, ends_with_us);
         let mut child =
             command.spawn().with_context(|| format!("cannot start {}", program.display()))?;

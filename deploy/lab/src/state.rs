@@ -4,7 +4,7 @@
 //! $XDG_RUNTIME_DIR/hovercraft-lab/NAME/    or /tmp/hovercraft-lab-UID/NAME/
 //!   lock           held by the command that works on the lab
 //!   state.json     processes and namespaces
-//!   cluster.ron cluster.key node-N.log …
+//!   cluster.ron cluster.key node-N.log network.log …
 //! ```
 //!
 //! Invariants:
@@ -12,6 +12,7 @@
 //! 2. Every process of a lab has [`MARK`] with the lab's directory in its environment, so that even one that was started
 //!    and not recorded, because we were killed in between, is found.
 //! 3. The directory is its owner's alone: it has the key.
+//! 4. What stays behind holds no descriptor of the command that started it, or of that one's caller ([`detach`]).
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -208,9 +209,11 @@ pub fn look(name: &str) -> anyhow::Result<(PathBuf, State)> {
     Ok((path, state))
 }
 
-/// Takes `command` out of the terminal's reach: no input, no signals from the keyboard.
+/// Takes `command` out of our caller's reach: no input, no signals from the keyboard, and none of the descriptors that
+/// the caller left open, so that nobody who waits for their end waits for the lab's. Output is for the caller to set.
 pub fn detach(command: &mut Command) {
     command.stdin(Stdio::null()).process_group(0);
+    ffi::inherit_nothing(command);
 }
 
 fn read_state(path: &Path) -> anyhow::Result<Option<State>> {

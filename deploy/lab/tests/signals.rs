@@ -5,6 +5,7 @@ mod support;
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,14 +22,18 @@ fn run(idle: &Idle, nodes: u8) -> (Child, Vec<Identity>) {
     command.args(["run", "--name", &idle.plan.name, "--nodes", &nodes.to_string()]);
     command.arg("--node-program").arg(&idle.plan.node_program);
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    (child.unwrap(), started(idle, nodes))
+}
+
+/// The processes of a lab, once all are started.
+fn started(idle: &Idle, nodes: u8) -> Vec<Identity> {
     let deadline = Instant::now() + LONG;
     loop {
         if let Ok((_, state)) = state::look(&idle.plan.name)
             && state.nodes.len() == usize::from(nodes)
         {
             let holder = state.namespaces.iter().map(|namespaces| namespaces.holder);
-            let all = state.nodes.iter().map(|&(_, process)| process).chain(holder);
-            return (child.unwrap(), all.collect());
+            return state.nodes.iter().map(|&(_, process)| process).chain(holder).collect();
         }
         assert!(Instant::now() < deadline, "the nodes do not start");
         thread::sleep(Duration::from_millis(10));
@@ -56,6 +61,32 @@ fn a_run_that_is_killed_takes_its_processes_along() {
     assert_eq!(wait_for_end(&processes, LONG), []);
     assert_eq!(cluster::down(&idle.plan.name).unwrap(), 0);
     assert!(!directory(&idle.plan.name).exists());
+}
+
+/// Whoever reads what `up` says reads its end when `up` has ended, though the lab goes on: also through a descriptor that
+/// the caller left open. (These nodes never elect a leader, so `up` is ended by force.)
+#[test]
+fn what_up_leaves_running_holds_nothing_of_its_caller() {
+    for (test, network) in [("pipe", "--nodes=3"), ("loopback-pipe", "--loopback")] {
+        let idle = Idle::new(test, 3, false);
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"exec 7>&1; exec "$0" "$@""#, env!("CARGO_BIN_EXE_hovercraft-lab")]);
+        command.args(["up", "--name", &idle.plan.name, network, "--node-program"]);
+        command.arg(&idle.plan.node_program).stdin(Stdio::null());
+        command.stdout(writer.try_clone().unwrap()).stderr(writer);
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        let processes = started(&idle, 3);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (ended, end) = mpsc::channel();
+        thread::spawn(move || ended.send(std::io::copy(&mut reader, &mut std::io::sink()).is_ok()));
+        let end = end.recv_timeout(LONG);
+        let living = processes.iter().filter(|process| process.is_alive()).count();
+        assert_eq!(cluster::down(&idle.plan.name).unwrap(), processes.len());
+        assert_eq!((end, living), (Ok(true), processes.len()), "{network}");
+    }
 }
 
 #[test]
