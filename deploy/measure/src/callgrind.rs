@@ -12,6 +12,7 @@ use std::{env, fs, io};
 use thiserror::Error;
 
 mod parse;
+mod sources;
 
 /// Instructions executed in user space by one run, all threads together.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -21,6 +22,9 @@ pub struct Counts {
     /// By function, as callgrind names it: demangled, with its path, without hash. Functions that were inlined are part of
     /// their callers; deeper levels of a recursion stand by themselves, with `'2` at the end of their name.
     pub functions: BTreeMap<String, Function>,
+    /// By source file of the workspace, wherever its lines were inlined. Code of others (the standard library, libc) counts for
+    /// who needed it; what is left stands under the empty name.
+    pub sources: BTreeMap<String, u64>,
 }
 
 /// One function's share of [`Counts`].
@@ -86,7 +90,13 @@ impl Counts {
             }
         }
         functions.retain(|_, function| *function != Function::default());
-        Self { total: self.total - shorter.total, functions }
+        let mut sources = self.sources.clone();
+        for (name, less) in &shorter.sources {
+            if let Some(source) = sources.get_mut(name) {
+                *source = source.saturating_sub(*less);
+            }
+        }
+        Self { total: self.total - shorter.total, functions, sources }
     }
 
     /// The function whose name, generic arguments left out, is `path` or ends with it after a `::`; the sum when there are

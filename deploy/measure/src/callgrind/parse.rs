@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use super::sources::{self, Share};
 use super::{Counts, Function};
 
 /// Reads a whole file; the line at fault when it is not one of callgrind's.
@@ -20,6 +21,7 @@ pub(super) fn counts(text: &str) -> Result<Counts, String> {
         reader.line(line).ok_or_else(|| format!("line not understood: {line}"))?;
     }
     let total = reader.total.ok_or("no line of totals: callgrind did not finish")?;
+    let sources = sources::by_source(&reader.shares, &reader.files);
     let mut functions: BTreeMap<String, Function> = BTreeMap::new();
     for (id, function) in reader.functions {
         let name = reader.names.get(&id).ok_or_else(|| format!("function {id} has no name"))?;
@@ -29,13 +31,17 @@ pub(super) fn counts(text: &str) -> Result<Counts, String> {
         sum.own += function.own;
         sum.inclusive += function.inclusive;
     }
-    Ok(Counts { total, functions })
+    Ok(Counts { total, functions, sources })
 }
 
 #[derive(Default)]
 struct Reader {
     names: BTreeMap<u64, String>,
     functions: BTreeMap<u64, Function>,
+    files: BTreeMap<u64, String>,
+    shares: BTreeMap<u64, Share>,
+    /// The file that the lines are of.
+    file: u64,
     current: u64,
     /// The function called, once it is named.
     callee: u64,
@@ -47,9 +53,16 @@ struct Reader {
 impl Reader {
     fn line(&mut self, line: &str) -> Option<()> {
         if let Some(name) = line.strip_prefix("fn=") {
-            self.current = self.name(name)?;
+            self.current = number(name, &mut self.names)?;
+            self.shares.entry(self.current).or_default().home = self.file;
         } else if let Some(name) = line.strip_prefix("cfn=") {
-            self.callee = self.name(name)?;
+            self.callee = number(name, &mut self.names)?;
+        } else if let Some(name) =
+            ["fl=", "fi=", "fe="].iter().find_map(|key| line.strip_prefix(key))
+        {
+            self.file = number(name, &mut self.files)?;
+        } else if let Some(name) = ["cfl=", "cfi="].iter().find_map(|key| line.strip_prefix(key)) {
+            number(name, &mut self.files)?;
         } else if let Some(calls) = line.strip_prefix("calls=") {
             let calls: u64 = calls.split(' ').next()?.parse().ok()?;
             self.functions.entry(self.callee).or_default().calls += calls;
@@ -59,7 +72,7 @@ impl Reader {
         } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first)) {
             self.cost(line)?;
         }
-        Some(()) // files, objects, the head
+        Some(()) // objects, the head
     }
 
     fn cost(&mut self, line: &str) -> Option<()> {
@@ -71,18 +84,24 @@ impl Reader {
         // What a function spends in calls of itself is in its own cost already.
         let again = called && self.callee == self.current;
         function.inclusive += if again { 0 } else { cost };
+        let share = self.shares.entry(self.current).or_default();
+        if called {
+            share.calls.push((self.callee, if again { 0 } else { cost }));
+        } else {
+            *share.files.entry(self.file).or_default() += cost;
+        }
         Some(())
     }
+}
 
-    /// The number of a name, `(7) name` or `(7)`.
-    fn name(&mut self, text: &str) -> Option<u64> {
-        let (id, name) = text.strip_prefix('(')?.split_once(')')?;
-        let id = id.parse().ok()?;
-        if let Some(name) = name.strip_prefix(' ') {
-            self.names.insert(id, name.to_owned());
-        }
-        Some(id)
+/// The number of a name, `(7) name` or `(7)`; a name is kept.
+fn number(text: &str, names: &mut BTreeMap<u64, String>) -> Option<u64> {
+    let (id, name) = text.strip_prefix('(')?.split_once(')')?;
+    let id = id.parse().ok()?;
+    if let Some(name) = name.strip_prefix(' ') {
+        names.insert(id, name.to_owned());
     }
+    Some(id)
 }
 
 /// `a::b<c>::d` and `<a::b<c> as e<f>>::d` as `a::b::d`.
@@ -174,6 +193,47 @@ totals: 1111
         assert_eq!(counts.function("twice"), function(3, 100, 580)); // what it spends in itself stands once
         assert_eq!(counts.function("Thing::it"), function(5, 980, 980));
         assert_eq!(counts.function("hing::it"), Function::default(), "names are whole");
+    }
+
+    /// Lines of others count for who needed them.
+    #[test]
+    fn instructions_by_source_file() {
+        let text = "\
+fl=(1) ours/src/a.rs
+fn=(1) a
+1 30
+fi=(2) ours/src/b.rs
+7 10
+fi=(3) /rustc/core.rs
+9 40
+cfn=(2) memcpy
+calls=1 1
+9 80
+cfn=(3) sort
+calls=1 1
+9 50
+
+fl=(4) ./string/memcpy.S
+fn=(2)
+1 80
+
+fl=(3)
+fn=(3)
+5 20
+cfn=(4) compare
+calls=2 1
+5 30
+
+fl=(2)
+fn=(4)
+3 30
+
+totals: 210
+";
+        let sources = counts(text).unwrap().sources;
+        // 40 + 80 + 20 of others, three quarters of them for a.rs.
+        let expected = [("", 0), ("ours/src/a.rs", 135), ("ours/src/b.rs", 75)];
+        assert_eq!(sources, expected.map(|(file, cost)| (file.to_owned(), cost)).into());
     }
 
     #[test]
