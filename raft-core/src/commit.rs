@@ -72,6 +72,11 @@ impl Commit {
     pub(crate) const fn first_of_term(&self) -> Option<LogIndex> {
         self.first_of_term
     }
+
+    /// The word, once it covers the term's first index: before, the term's leader may not know of all that is committed.
+    pub(crate) fn word_of_term(&self) -> Option<LogIndex> {
+        self.first_of_term.filter(|&first| first <= self.word).map(|_| self.word)
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +113,26 @@ mod tests {
         commit.begin_term();
         commit.verify(index(9));
         assert_eq!(commit.advance(), None);
+    }
+
+    #[test]
+    fn the_word_of_a_term_covers_its_first_index() {
+        let mut commit = Commit::new(index(3));
+        commit.hear(index(7));
+        assert_eq!(commit.word_of_term(), None, "nobody named the first index");
+        commit.name_first_of_term(index(8));
+        assert_eq!(
+            commit.word_of_term(),
+            None,
+            "entries before 8 may be committed and not known to be"
+        );
+        commit.hear(index(8));
+        commit.hear(index(5));
+        assert_eq!(commit.word_of_term(), Some(index(8)));
+        assert_eq!(commit.advance(), None, "a word is no proof");
+        commit.begin_term();
+        commit.name_first_of_term(index(9));
+        assert_eq!(commit.word_of_term(), None);
     }
 
     #[test]

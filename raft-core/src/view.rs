@@ -46,6 +46,15 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         self.commit.index()
     }
 
+    /// How far entries are committed by the highest word of this term, the leader's or an aggregator's: an upper bound of
+    /// [`Self::commit`], which is held back while this log is not known to reach so far (HC2b). `None` until it covers the
+    /// term's first index: before, a new leader may not know of all that was committed. A node that has applied up to it
+    /// has seen all that was committed when the word was given.
+    #[must_use]
+    pub fn word_of_commit(&self) -> Option<LogIndex> {
+        self.commit.word_of_term()
+    }
+
     /// The log is known to equal that of the term's leader up to here (verified(term), HC1b, HC2b).
     #[must_use]
     pub fn verified(&self) -> LogIndex {
