@@ -15,6 +15,7 @@ use hovercraft_config::{Cluster, ConfigError, Mode};
 use thiserror::Error;
 
 use crate::arrivals::{Gaps, Schedule};
+use crate::pace::Pace;
 use crate::phases::{PhaseError, Phases, parse_duration};
 use crate::progress::Progress;
 use crate::workload::quantity::probability;
@@ -29,13 +30,16 @@ pub const SESSIONS_MAX: u32 = 65_536;
 /// Requests per second, at most.
 pub const RATE_MAX: f64 = 1e9;
 
-/// Open-loop load on a cluster, with latency counted from the scheduled moment.
+/// Load on a cluster, with latency counted from the scheduled moment.
 ///
-/// Requests are sent when a seeded schedule says so, whatever was answered. Prints a line per second on standard error
-/// and a table at the end.
+/// Requests are sent when a seeded schedule says so, whatever was answered (--rate), or a fixed number is kept open
+/// (--open). Prints a line per second on standard error and a table at the end.
+///
+/// Interrupted, it sends no more, waits for the answers under way, and reports what was done; a second signal ends it at
+/// once.
 ///
 /// Exit status: 0 the run went through; 1 it did not, or replies were not what was asked for; 2 the command line or the
-/// configuration is wrong.
+/// configuration is wrong; 130, 143 or 129 it was interrupted by SIGINT, SIGTERM or SIGHUP, and has reported.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "lancet", version)]
 pub struct Arguments {
@@ -45,9 +49,13 @@ pub struct Arguments {
     /// Name of the group in it; the first one if not given.
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
-    /// Requests per second, all threads together.
-    #[arg(long, value_name = "PER_SECOND")]
-    pub rate: f64,
+    /// Requests per second, all threads together: an open loop.
+    #[arg(long, value_name = "PER_SECOND", required_unless_present = "open")]
+    pub rate: Option<f64>,
+    /// Requests kept open, all threads together, each new one sent as one ends: a closed loop, which knows nothing of
+    /// coordinated omission.
+    #[arg(long, value_name = "N", conflicts_with_all = ["rate", "arrivals"])]
+    pub open: Option<u32>,
     /// How long to send, as in 10s, 500ms, 2m.
     #[arg(long, value_parser = parse_duration, conflicts_with_all = ["phases", "phase_file"])]
     pub duration: Option<Duration>,
@@ -134,7 +142,11 @@ pub struct Plan {
     /// Place of the group in it.
     pub group: usize,
     /// When to send.
-    pub schedule: Schedule,
+    pub pace: Pace,
+    /// Seed of all that is drawn.
+    pub seed: u64,
+    /// Sending threads; at least 1.
+    pub threads: u32,
     /// How the report divides it.
     pub phases: Phases,
     /// What to send.
@@ -172,6 +184,20 @@ pub enum PlanError {
     /// Too little, too much, or no number.
     #[error("--rate {0}: must be above 0 and at most {RATE_MAX:e}")]
     Rate(f64),
+    /// Too few for the threads, or more than the sessions allow.
+    #[error(
+        "--open {open}: must be at least --threads {threads}, and at most {most} with {sessions} sessions (--sessions)"
+    )]
+    Open {
+        /// What was asked for.
+        open: u32,
+        /// Each thread needs one.
+        threads: u32,
+        /// What all windows together have room for.
+        most: u64,
+        /// Sessions of all threads.
+        sessions: u32,
+    },
     /// Neither a duration nor phases.
     #[error("no duration: give --duration 10s, or --phases \"before:10s,after:5s\"")]
     NoDuration,
@@ -235,10 +261,6 @@ impl Plan {
         let cluster = Cluster::load(&arguments.config)?;
         let group = place_of_group(&cluster, arguments)?;
         let phases = phases(arguments)?;
-        let rate = arguments.rate;
-        if !(rate > 0.0 && rate <= RATE_MAX) {
-            return Err(PlanError::Rate(rate));
-        }
         let threads = arguments.threads;
         if threads == 0 || threads > THREADS_MAX {
             return Err(PlanError::Threads(threads));
@@ -256,12 +278,16 @@ impl Plan {
             .map_err(|source| PlanError::Workload { text: arguments.workload.clone(), source })?;
         check_sizes(&workload, &cluster.groups[group].limits)?;
         let seed = arguments.seed.unwrap_or_else(rand::random);
-        let duration = phases.duration();
+        let sessions_per_thread = sessions.div_ceil(threads);
+        let window = open_per_session(&cluster.groups[group].limits, sessions_per_thread);
+        let most = u64::from(window) * u64::from(sessions_per_thread) * u64::from(threads);
         Ok(Self {
-            schedule: Schedule { gaps: arguments.arrivals, rate, duration, seed, threads },
+            pace: pace(arguments, phases.duration(), seed, most)?,
+            seed,
+            threads,
             phases,
             workload,
-            sessions_per_thread: sessions.div_ceil(threads),
+            sessions_per_thread,
             plain: arguments.plain,
             timeout: arguments.timeout,
             retry_after: arguments.retry_after,
@@ -272,11 +298,54 @@ impl Plan {
         })
     }
 
+    /// Requests open at a time in one session, at most.
+    #[must_use]
+    pub fn open_per_session(&self) -> u32 {
+        open_per_session(&self.cluster.groups[self.group].limits, self.sessions_per_thread)
+    }
+
     /// How the group replicates.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.cluster.groups[self.group].mode
     }
+}
+
+/// Requests that a thread has memory for.
+const OPEN_PER_THREAD: u32 = 65_536;
+
+/// Requests that every session has memory for.
+const OPEN_MIN: u32 = 64;
+
+/// What a session's window allows, unless the sessions are many.
+fn open_per_session(limits: &Limits, sessions_per_thread: u32) -> u32 {
+    let share = OPEN_PER_THREAD / sessions_per_thread;
+    share.clamp(OPEN_MIN, limits.session_window.max(OPEN_MIN))
+}
+
+/// `most`: requests that may be open in all sessions together.
+fn pace(
+    arguments: &Arguments,
+    duration: Duration,
+    seed: u64,
+    most: u64,
+) -> Result<Pace, PlanError> {
+    let threads = arguments.threads;
+    if let Some(open) = arguments.open {
+        let sessions = arguments.sessions.unwrap_or(4 * threads);
+        let fits = open >= threads && u64::from(open) <= most;
+        return if fits {
+            Ok(Pace::Closed { open, threads, duration })
+        } else {
+            Err(PlanError::Open { open, threads, most, sessions })
+        };
+    }
+    // The command line asks for one of the two.
+    let rate = arguments.rate.unwrap_or_default();
+    if !(rate > 0.0 && rate <= RATE_MAX) {
+        return Err(PlanError::Rate(rate));
+    }
+    Ok(Pace::Open(Schedule { gaps: arguments.arrivals, rate, duration, seed, threads }))
 }
 
 fn check_sizes(workload: &Workload, limits: &Limits) -> Result<(), PlanError> {

@@ -1,7 +1,7 @@
-//! Open-loop load with honest latency, for any service behind R2P2 (after Lancet, USENIX ATC 2019).
+//! Load with honest latency, for any service behind R2P2 (after Lancet, USENIX ATC 2019).
 //!
 //! ```text
-//! cli ─> Plan ─┬─> arrivals   when to send: a seeded schedule that no answer can move
+//! cli ─> Plan ─┬─> pace       when to send: arrivals, a seeded schedule that no answer can move, or as answers come
 //!              ├─> workload   what to send, and what the reply must look like
 //!              └─> run ──> load (a thread) ──> connections ──> hovercraft-client, a socket and a session each
 //!                   │        ├─> measure: histogram, timeline   counts and latencies by phase
@@ -15,6 +15,10 @@
 //! network's share. *Lateness*, from the scheduled moment to when the generator came to the request, is its own error; a
 //! generator that does not keep up says so in the report.
 //!
+//! That is open-loop load. In a *closed* loop (`--open N`) a fixed number of requests is kept under way, and latency runs
+//! from the send: it shows what a service can take, but while that stalls nothing is sent, so nothing is known of what users
+//! who do not wait for each other would have seen (coordinated omission). The report says which it was.
+//!
 //! Modules number their invariants; tests quote the numbers. `tests/loopback.rs` runs all of it against a server.
 #![forbid(unsafe_code)]
 
@@ -26,11 +30,13 @@ pub mod history;
 pub mod live;
 pub mod load;
 pub mod measure;
+pub mod pace;
 pub mod pending;
 pub mod phases;
 pub mod progress;
 pub mod random;
 pub mod report;
 pub mod run;
+pub mod stop;
 pub mod timeline;
 pub mod workload;

@@ -1,19 +1,19 @@
-//! One sending thread: sends when the schedule says so, takes what comes back, and counts both.
+//! One sending thread: sends what is due (pace.rs), takes what comes back, and counts both.
 //!
 //! ```text
 //! loop: send all that is due ── take a turn on the connections (waiting, if nothing is due soon)
 //! ```
 //!
 //! Invariants:
-//! - S1. The schedule never waits for an answer. What is due and finds no room in any session's window is sent as soon as
+//! - S1. A schedule never waits for an answer. What is due and finds no room in any session's window is sent as soon as
 //!   there is some, and its latency runs from its scheduled moment all the same; after the time-out it ends as `Unsent`.
 //! - S2. Lateness that the generator causes itself ([`PhaseMeasures::pacing`](crate::measure::PhaseMeasures)) is measured
 //!   apart from lateness for want of room: only of requests whose turn came while there was room.
-//! - S3. Every request ends once (M1): the thread returns when the schedule is done and nothing is under way.
+//! - S3. Every request ends once (M1): the thread returns when nothing will be due and nothing is under way. Asked to stop,
+//!   it sends no more, and what was due and found no room ends as `Unsent`.
 
 use core::num::NonZeroU64;
 use core::time::Duration;
-use std::iter::Peekable;
 use std::thread;
 
 use dataplane::backend::Instant;
@@ -21,13 +21,14 @@ use history_checker::history::{Operation, OperationKind, OperationOutcome};
 use hovercraft_client::{CallError, Completion};
 use rustix::thread::set_current_timer_slack;
 
-use crate::arrivals::Arrivals;
 use crate::cli::{Idle, Plan};
 use crate::connections::Connections;
 use crate::history::Recorder;
 use crate::live::{Count, Gauge};
 use crate::measure::{Ending, Measures};
+use crate::pace::Turns;
 use crate::pending::{Pending, PendingSet};
+use crate::stop::Stop;
 use crate::workload::{Check, Kind, Requests};
 
 /// Requests sent between two looks at what has come.
@@ -53,6 +54,8 @@ pub struct Load<'a> {
     pub thread: u32,
     /// Over which connections.
     pub connections: Connections,
+    /// Whether to end early.
+    pub stop: &'a Stop,
     /// Where the printing thread looks.
     pub gauge: &'a Gauge,
     /// Where operations are recorded, if they are.
@@ -66,10 +69,10 @@ struct Sender<'a> {
     load: Load<'a>,
     /// The schedule's zero, by the connections' clock.
     start: Instant,
-    arrivals: Peekable<Arrivals>,
+    turns: Turns,
     requests: Requests,
     /// The request that is due and found no room yet; its bytes are in `body`.
-    drawn: Option<(Kind, Check)>,
+    drawn: Option<Drawn>,
     body: Vec<u8>,
     pending: PendingSet,
     measures: Measures,
@@ -79,16 +82,27 @@ struct Sender<'a> {
     ended: Vec<(usize, Completion)>,
 }
 
+/// A request whose turn has come.
+#[derive(Clone, Copy, Debug)]
+struct Drawn {
+    /// When it was due, in nanoseconds since the start.
+    scheduled: u64,
+    /// Place of the phase that this lies in.
+    phase: usize,
+    kind: Kind,
+    check: Check,
+}
+
 impl<'a> Load<'a> {
-    /// Sends the thread's share of the schedule, whose zero is `start`; returns when all of it has ended.
+    /// Sends the thread's share of the load, whose zero is `start`; returns when all of it has ended.
     #[must_use]
     pub fn run(self, start: Instant) -> Measures {
         let (plan, thread) = (self.plan, self.thread);
         let open_max = 1_024 * usize::try_from(plan.sessions_per_thread).unwrap_or(1);
         let mut sender = Sender {
             start,
-            arrivals: plan.schedule.of_thread(thread).peekable(),
-            requests: plan.workload.requests(plan.schedule.seed, thread),
+            turns: plan.pace.of_thread(thread),
+            requests: plan.workload.requests(plan.seed, thread),
             drawn: None,
             body: Vec::new(),
             pending: PendingSet::with_capacity(open_max.min(1 << 16)),
@@ -107,11 +121,30 @@ impl<'a> Load<'a> {
 
 impl Sender<'_> {
     fn run(&mut self) {
-        while self.arrivals.peek().is_some() || !self.pending.is_empty() {
+        while !self.is_done() {
             self.send_due();
             self.load.connections.flush();
             self.take_turn();
         }
+    }
+
+    /// S3.
+    fn is_done(&mut self) -> bool {
+        let now = self.elapsed();
+        if self.measures.stopped_at.is_none() && self.load.stop.asked().is_some() {
+            self.measures.stopped_at = Some(now);
+            self.turns.stop();
+        }
+        let over = self.turns.is_over(now);
+        if over && let Some(drawn) = self.drawn.take() {
+            self.end_unsent(drawn);
+        }
+        over && self.pending.is_empty()
+    }
+
+    fn end_unsent(&mut self, drawn: Drawn) {
+        self.measures.phases[drawn.phase].end(Ending::Unsent);
+        self.load.gauge.add(Count::Unsent, 1);
     }
 
     fn finish(mut self) -> Measures {
@@ -133,12 +166,12 @@ impl Sender<'_> {
     fn send_due(&mut self) {
         for _ in 0..BURST {
             let now = self.elapsed();
-            let Some(&scheduled) = self.arrivals.peek().filter(|&&at| at <= now) else { return };
-            let phase = self.load.plan.phases.place_of(scheduled);
-            let (kind, check) = match self.drawn {
+            let Some(due) = self.turns.due(now, self.pending.len()) else { return };
+            let drawn = match self.drawn {
                 Some(drawn) => drawn,
-                None => self.reach(scheduled, phase, now),
+                None => self.reach(due, now),
             };
+            let Drawn { scheduled, phase, kind, check } = drawn;
             let tag = self.pending.next_tag();
             if self.load.connections.submit(kind, &self.body, tag).is_some() {
                 let pending =
@@ -151,22 +184,24 @@ impl Sender<'_> {
                 if now.saturating_sub(scheduled) < nanoseconds(self.load.plan.timeout) {
                     return;
                 }
-                self.measures.phases[phase].end(Ending::Unsent);
-                self.load.gauge.add(Count::Unsent, 1);
+                self.end_unsent(drawn);
             }
             self.drawn = None;
-            self.arrivals.next();
+            self.turns.taken();
         }
     }
 
     /// The request's turn has come: draws it and counts how late that is (S2).
-    fn reach(&mut self, scheduled: u64, phase: usize, now: u64) -> (Kind, Check) {
+    fn reach(&mut self, scheduled: u64, now: u64) -> Drawn {
+        let phase = self.load.plan.phases.place_of(scheduled);
         let measures = &mut self.measures.phases[phase];
         measures.counts.scheduled += 1;
-        if self.full_at.is_none_or(|full_at| scheduled > full_at) {
+        let has_schedule = matches!(self.turns, Turns::Open(_));
+        if has_schedule && self.full_at.is_none_or(|full_at| scheduled > full_at) {
             measures.pacing.record(now - scheduled);
         }
-        let drawn = self.requests.draw(&mut self.body);
+        let (kind, check) = self.requests.draw(&mut self.body);
+        let drawn = Drawn { scheduled, phase, kind, check };
         self.drawn = Some(drawn);
         drawn
     }
@@ -215,10 +250,10 @@ impl Sender<'_> {
     /// How long nothing needs to be sent.
     fn wait(&mut self) -> Duration {
         let now = self.elapsed();
-        let next = match self.arrivals.peek() {
+        let next = match self.turns.coming() {
             // Room comes with a packet.
             _ if self.drawn.is_some() => WAIT_MAX,
-            Some(&at) => Duration::from_nanos(at.saturating_sub(now)),
+            Some(at) => Duration::from_nanos(at.saturating_sub(now)),
             None => WAIT_MAX,
         };
         match self.load.plan.idle {

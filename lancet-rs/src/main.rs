@@ -10,6 +10,7 @@ use lancet_rs::cli::{Arguments, Plan};
 use lancet_rs::progress::Progress;
 use lancet_rs::report::{Origin, Report};
 use lancet_rs::run::{print_json, run};
+use lancet_rs::stop::Stop;
 
 fn main() -> ExitCode {
     // A wrong command line ends here, with status 2.
@@ -22,8 +23,10 @@ fn main() -> ExitCode {
         }
     };
     match load(&arguments, &plan) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(End::Good) => ExitCode::SUCCESS,
+        Ok(End::BadReplies) => ExitCode::FAILURE,
+        // As shells count it: 128 and the signal.
+        Ok(End::Interrupted(signal)) => ExitCode::from(signal.saturating_add(128)),
         Err(error) => {
             eprintln!("lancet: {error:#}");
             ExitCode::FAILURE
@@ -31,15 +34,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the plan and shows its result. Whether all replies were what was asked for.
-fn load(arguments: &Arguments, plan: &Plan) -> anyhow::Result<bool> {
+/// How a run ended that has a report.
+enum End {
+    Good,
+    /// Replies were not what was asked for.
+    BadReplies,
+    /// By this signal.
+    Interrupted(u8),
+}
+
+/// Runs the plan and shows its result.
+fn load(arguments: &Arguments, plan: &Plan) -> anyhow::Result<End> {
     let progress = match (arguments.quiet, arguments.progress) {
         (true, Progress::Text) => Progress::None,
         (_, progress) => progress,
     };
-    let measures = run(plan, arguments.history.as_deref(), progress)?;
-    let (has_writes, seed) = (plan.workload.has_writes(), plan.schedule.seed);
-    let origin = Origin { has_writes, seed, command: command() };
+    let stop = Stop::on_signals();
+    let measures = run(plan, arguments.history.as_deref(), progress, &stop)?;
+    let has_writes = plan.workload.has_writes();
+    let origin = Origin { has_writes, open: plan.pace.open(), seed: plan.seed, command: command() };
     let report = Report::new(&plan.phases, &measures, origin);
     if let Some(file) = &arguments.json {
         let json = report.json().context("the report as JSON")?;
@@ -53,7 +66,11 @@ fn load(arguments: &Arguments, plan: &Plan) -> anyhow::Result<bool> {
         _ if arguments.quiet => {}
         _ => print!("{}", report.table()),
     }
-    Ok(report.total.bad_replies == 0)
+    Ok(match stop.asked() {
+        _ if report.total.bad_replies > 0 => End::BadReplies,
+        Some(signal) => End::Interrupted(signal),
+        None => End::Good,
+    })
 }
 
 /// The command line, quoted where a shell needs it.

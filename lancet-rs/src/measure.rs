@@ -74,6 +74,8 @@ pub struct Measures {
     pub writes: Timeline,
     /// What became of packets.
     pub packets: PacketCounts,
+    /// When the run was asked to stop and the last thread did, in nanoseconds since the start; `None` when it went through.
+    pub stopped_at: Option<u64>,
 }
 
 /// Packets that did not serve. Totals of a run.
@@ -149,6 +151,7 @@ impl Measures {
             phases: phases.list().iter().map(|_| PhaseMeasures::default()).collect(),
             writes: Timeline::new(phases.duration() + grace),
             packets: PacketCounts::default(),
+            stopped_at: None,
         }
     }
 
@@ -159,6 +162,7 @@ impl Measures {
         }
         self.writes.merge(&other.writes);
         self.packets += other.packets;
+        self.stopped_at = self.stopped_at.max(other.stopped_at);
     }
 
     /// All phases together.

@@ -128,6 +128,15 @@ impl Phases {
         self.list.last().map_or(Duration::ZERO, |phase| phase.end)
     }
 
+    /// The phases of a run that ended `at` after its start: what was to come later is left out.
+    #[must_use]
+    pub fn until(&self, at: Duration) -> Self {
+        let begun =
+            self.list.iter().enumerate().filter(|&(place, phase)| place == 0 || phase.start < at);
+        let cut = |phase: &Phase| Phase { end: phase.end.min(at), ..phase.clone() };
+        Self { list: begun.map(|(_, phase)| cut(phase)).collect() }
+    }
+
     /// Place of the phase that `at` nanoseconds after the start lies in (P1); the last one for what lies behind.
     #[must_use]
     pub fn place_of(&self, at: u64) -> usize {
@@ -189,6 +198,22 @@ mod tests {
         let places = [0, 999_999_999, 1_000_000_000, 1_999_999_999, 5_000_000_000]
             .map(|at| phases.place_of(at));
         assert_eq!(places, [0, 0, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_run_that_ended_early_has_the_phases_that_had_begun() {
+        let phases = Phases::parse("a:1s,b:1s,c:1s").unwrap();
+        let ms = Duration::from_millis;
+        let ends = |at| {
+            let phases = phases.until(ms(at));
+            phases.list().iter().map(|phase| phase.end.as_millis()).collect::<Vec<_>>()
+        };
+        assert_eq!((ends(0), ends(400)), (vec![0], vec![400]));
+        assert_eq!((ends(1_000), ends(1_500)), (vec![1_000], vec![1_000, 1_500]));
+        assert_eq!(
+            (ends(3_000), phases.until(ms(5_000))),
+            (vec![1_000, 2_000, 3_000], phases.clone())
+        );
     }
 
     #[test]

@@ -9,6 +9,8 @@
 //!   not send on time, replies that were not what was asked for, and packets lost on this machine.
 //! - R2. `longest_write_gap_ms` of a phase is the longest time within it without an acknowledged write; the run's own is
 //!   taken over all phases at once, so that a gap across a boundary is whole there.
+//! - R3. A closed loop and an early end are named in [`Report::notes`]: in the first, rates and latencies mean something else
+//!   than under a schedule; after the second, phases end where the run did.
 
 use core::fmt::Write as _;
 use core::time::Duration;
@@ -34,6 +36,12 @@ pub struct Report {
     pub operations: u64,
     /// Packets that did not serve.
     pub packets: PacketCounts,
+    /// Requests kept open, when this was a closed loop; `None` when a schedule said when to send.
+    pub open: Option<u32>,
+    /// When the run was interrupted, in seconds since its start; `None` when it went through.
+    pub interrupted_at_seconds: Option<f64>,
+    /// How the figures are to be read (R3); empty after a schedule that went through.
+    pub notes: Vec<String>,
     /// What makes these figures doubtful; empty in a good run.
     pub warnings: Vec<String>,
     /// The seed that repeats the run.
@@ -49,6 +57,8 @@ pub struct Report {
 pub struct Origin {
     /// Whether the workload has writes.
     pub has_writes: bool,
+    /// Requests kept open, when it was a closed loop.
+    pub open: Option<u32>,
     /// The seed that repeats the run.
     pub seed: u64,
     /// The command line.
@@ -117,6 +127,8 @@ impl Report {
     /// Sums up what all threads measured.
     #[must_use]
     pub fn new(phases: &Phases, measures: &Measures, origin: Origin) -> Self {
+        let stopped_at = measures.stopped_at.map(Duration::from_nanos);
+        let phases = &stopped_at.map_or_else(|| phases.clone(), |at| phases.until(at));
         let gap = |start, end| {
             let gap = || milliseconds(measures.writes.longest_gap(start..end));
             origin.has_writes.then(gap)
@@ -136,6 +148,9 @@ impl Report {
             longest_write_gap_ms: total.longest_write_gap_ms,
             operations: measures.total().counts.scheduled,
             packets: measures.packets,
+            open: origin.open,
+            interrupted_at_seconds: stopped_at.map(|at| milliseconds(at) / 1e3),
+            notes: notes(origin.open, stopped_at),
             warnings,
             phases: lines,
             total,
@@ -154,6 +169,9 @@ impl Report {
         };
         let rows: Vec<Vec<String>> = lines.into_iter().map(Line::cells).collect();
         let mut text = aligned(&HEADINGS, &rows);
+        for note in &self.notes {
+            let _ = writeln!(text, "note: {note}");
+        }
         for warning in &self.warnings {
             let _ = writeln!(text, "warning: {warning}");
         }
@@ -258,6 +276,23 @@ impl Line {
         }
         warnings
     }
+}
+
+/// R3.
+fn notes(open: Option<u32>, stopped_at: Option<Duration>) -> Vec<String> {
+    let closed = open.map(|open| {
+        format!(
+            "closed loop: {open} requests kept open, latency from the send; the offered rate is what the answers left \
+             room for, and a stall shows in {open} requests at most (coordinated omission is not accounted for)"
+        )
+    });
+    let interrupted = stopped_at.map(|at| {
+        format!(
+            "interrupted after {:.1} s: the report is of what was sent until then",
+            at.as_secs_f64()
+        )
+    });
+    closed.into_iter().chain(interrupted).collect()
 }
 
 /// R1.

@@ -21,6 +21,7 @@ use crate::load::Load;
 use crate::measure::Measures;
 use crate::phases::Phase;
 use crate::progress::{Progress, Tick};
+use crate::stop::Stop;
 
 /// Time between the last thread's connecting and the first request.
 const LEAD: Duration = Duration::from_millis(20);
@@ -56,6 +57,9 @@ pub enum RunError {
         /// What the system says.
         source: io::Error,
     },
+    /// No early end is possible.
+    #[error("cannot catch signals: {0}")]
+    Signals(io::Error),
     /// A thread stopped with a panic, which it has printed.
     #[error("a sending thread stopped; its message stands above")]
     Stopped,
@@ -89,17 +93,22 @@ impl<'a> From<&'a Phase> for BeginPhase<'a> {
 }
 
 /// Runs `plan` and adds up what its threads measured. Writes the history to a file when one is given, and shows progress
-/// meanwhile.
+/// meanwhile. Asked to `stop`, it ends early, with what was done until then ([`Measures::stopped_at`]).
 ///
 /// # Errors
 ///
 /// [`RunError`]: there is then no result, or the history is not whole.
-pub fn run(plan: &Plan, history: Option<&Path>, progress: Progress) -> Result<Measures, RunError> {
+pub fn run(
+    plan: &Plan,
+    history: Option<&Path>,
+    progress: Progress,
+    stop: &Stop,
+) -> Result<Measures, RunError> {
     let history_error = |source| RunError::History {
         file: history.map_or_else(String::new, |file| file.display().to_string()),
         source,
     };
-    let threads = plan.schedule.threads;
+    let threads = plan.threads;
     let (history, recorders) = match history {
         None => (None, (0..threads).map(|_| None).collect()),
         Some(file) => {
@@ -107,7 +116,7 @@ pub fn run(plan: &Plan, history: Option<&Path>, progress: Progress) -> Result<Me
             (Some(history), recorders.into_iter().map(Some).collect())
         }
     };
-    let measures = run_threads(plan, recorders, progress)?;
+    let measures = run_threads(plan, recorders, progress, stop)?;
     if let Some(history) = history {
         history.finish().map_err(history_error)?;
     }
@@ -118,6 +127,7 @@ fn run_threads(
     plan: &Plan,
     recorders: Vec<Option<Recorder>>,
     progress: Progress,
+    stop: &Stop,
 ) -> Result<Measures, RunError> {
     let (clock, epoch_ns) = clock();
     let gauges: Vec<Gauge> = recorders.iter().map(|_| Gauge::new()).collect();
@@ -138,7 +148,7 @@ fn run_threads(
                 drop(connected);
                 // No start: another thread could not connect.
                 let Ok(start) = started.recv() else { return };
-                let load = Load { plan, thread, connections, gauge, recorder, epoch_ns };
+                let load = Load { plan, thread, connections, stop, gauge, recorder, epoch_ns };
                 report(&done, load.run(start));
             }));
         }
@@ -146,11 +156,12 @@ fn run_threads(
         if let Some((thread, source)) = connections.iter().flatten().next() {
             return Err(RunError::Connect { thread, source });
         }
+        stop.arm().map_err(RunError::Signals)?;
         let start = clock.now() + LEAD;
         for thread in starts {
             report(&thread, start);
         }
-        let watch = Watch { plan, gauges: &gauges, clock, start, progress };
+        let watch = Watch { plan, gauges: &gauges, clock, start, progress, stop };
         watch.begin(epoch_ns);
         let measures = watch.until_finished(&finished);
         let stopped = sending.into_iter().filter_map(|thread| thread.join().err()).count();
@@ -165,28 +176,15 @@ fn connect(plan: &Plan, clock: Clock, thread: u32) -> Result<Connections, Connec
         connect_timeout: CONNECT_TIMEOUT,
         request_timeout: plan.timeout,
         retry_after: plan.retry_after,
-        open_max: open_max(plan),
+        open_max: usize::try_from(plan.open_per_session()).unwrap_or(0),
         from: plan.from,
         clock,
         ..Options::default()
     };
     let tick = if plan.workload.request_max() > SHORT_MAX { TICK_OF_LONG } else { TICK };
-    let place = (plan.schedule.seed, thread);
+    let place = (plan.seed, thread);
     Connections::open(&plan.cluster, &options, place, plan.sessions_per_thread, tick)
 }
-
-/// Requests open at a time in one session: what its window allows, unless the sessions are many.
-fn open_max(plan: &Plan) -> usize {
-    let share = OPEN_PER_THREAD / plan.sessions_per_thread;
-    let window = plan.cluster.groups[plan.group].limits.session_window;
-    usize::try_from(share.clamp(OPEN_MIN, window.max(OPEN_MIN))).unwrap_or(0)
-}
-
-/// Requests that a thread has memory for.
-const OPEN_PER_THREAD: u32 = 65_536;
-
-/// Requests that every session has memory for.
-const OPEN_MIN: u32 = 64;
 
 /// Sends to a thread that may be gone: its end has been noticed elsewhere.
 fn report<T>(to: &Sender<T>, message: T) {
@@ -211,6 +209,7 @@ struct Watch<'a> {
     clock: Clock,
     start: Instant,
     progress: Progress,
+    stop: &'a Stop,
 }
 
 impl Watch<'_> {
@@ -222,7 +221,7 @@ impl Watch<'_> {
         print_json(&Begin {
             event: "begin",
             monotonic_us: (epoch_ns + start) / 1_000,
-            seed: self.plan.schedule.seed,
+            seed: self.plan.seed,
             phases: self.plan.phases.list().iter().map(BeginPhase::from).collect(),
         });
     }
@@ -266,6 +265,9 @@ impl Watch<'_> {
 
     fn phase_at(&self, at: Duration) -> &str {
         let phases = &self.plan.phases;
+        if self.stop.asked().is_some() {
+            return "(interrupted: waiting for the last answers)";
+        }
         if at > phases.duration() {
             return "(waiting for the last answers)";
         }

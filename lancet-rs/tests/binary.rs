@@ -4,7 +4,12 @@
 mod support;
 
 use std::fs;
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::Duration;
 
 use hovercraft_config::Mode;
 use serde_json::Value;
@@ -74,6 +79,74 @@ fn json_lines_on_standard_output_are_for_programs() {
     assert!(lines[2]["answered_rps"].as_f64().unwrap() > 300.0, "{}", lines[2]);
     assert_eq!(lines[lines.len() - 1]["phases"][0]["name"], "run");
     assert!(text(&output.stderr).contains("phase "), "the table goes to standard error");
+}
+
+/// Starts a run of a minute, and waits for its first line about it.
+fn running(arguments: &str) -> (Child, BufReader<ChildStdout>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lancet"));
+    command.args(arguments.split_whitespace()).args(["--duration", "60s", "--progress", "json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    for event in ["begin", "progress"] {
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        assert!(line.contains(&format!(r#""event":"{event}""#)), "{line}");
+    }
+    (child, lines)
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn interrupted_it_reports_what_was_done() {
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let (server, folder) = (kv_server(Mode::Hovercraft), Folder::new());
+        let (config, json, history) =
+            (folder.config(&server), folder.file("report.json"), folder.file("history"));
+        let arguments = format!(
+            "--config {} --rate 1000 --json {} --history {}",
+            config.display(),
+            json.display(),
+            history.display()
+        );
+        let (mut child, mut lines) = running(&arguments);
+        signal(&child, name);
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        let mut table = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut table).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{table}");
+        assert!(table.contains("\nnote: interrupted after "), "{table}");
+        assert!(rest.lines().last().unwrap().contains(r#""event":"report""#));
+        let report: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+        let operations = report["operations"].as_u64().unwrap();
+        assert!(operations > 500, "{report}");
+        assert_eq!(
+            report["total"]["answered"].as_u64().unwrap(),
+            operations,
+            "it waited for answers"
+        );
+        assert_eq!(read(&history).len() as u64, operations);
+        assert!((0.9..30.0).contains(&report["interrupted_at_seconds"].as_f64().unwrap()));
+    }
+}
+
+#[test]
+fn a_second_signal_waits_for_nobody() {
+    let (server, folder) = (kv_server(Mode::Hovercraft), Folder::new());
+    let config = folder.config(&server);
+    let (mut child, _lines) =
+        running(&format!("--config {} --open 4 --timeout 50s", config.display()));
+    server.faults().silent.store(true, Relaxed);
+    signal(&child, "INT");
+    // The first must have been taken: two that wait together count as one.
+    thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "it waits for answers");
+    signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
 }
 
 #[test]

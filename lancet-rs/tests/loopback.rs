@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use history_checker::history::{Operation, OperationKind, OperationOutcome};
 use hovercraft_client::test_server::TestServer;
@@ -13,7 +13,8 @@ use hovercraft_config::Mode;
 use kv::Kv;
 use r2p2::service::{Context, Reply, Service};
 
-use support::{kv_server, pause, run_on, run_while, synthetic_server};
+use lancet_rs::stop::Stop;
+use support::{kv_server, pause, run_on, run_until, run_while, synthetic_server};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -160,6 +161,67 @@ fn s1_a_full_window_delays_requests_and_ends_what_waited_too_long() {
     assert_eq!(run.history.iter().filter(unknown).count() as u64, counts.unknown);
     let sent = counts.scheduled - counts.unsent;
     assert_eq!(run.history.len() as u64, sent, "what was never sent is no operation");
+}
+
+/// How many operations were under way at the busiest moment.
+fn most_open(history: &[Operation]) -> i64 {
+    let began = history.iter().map(|o| (o.invoked_us, 1));
+    // Moments are rounded outwards: who ended in the microsecond in which another began made room for it.
+    let ended = history.iter().map(|o| (o.completed_us.unwrap() - 2, -1));
+    let mut changes: Vec<(u64, i64)> = began.chain(ended).collect();
+    changes.sort_unstable();
+    let sums = changes.iter().scan(0, |open, (_, change)| {
+        *open += change;
+        Some(*open)
+    });
+    sums.max().unwrap()
+}
+
+#[test]
+fn c1_a_closed_loop_keeps_its_number_open_and_stalls_with_the_service() {
+    let server = kv_server(Mode::Hovercraft);
+    let run = run_while(
+        &server,
+        "--open 16 --threads 2 --timeout 10s --phases before:500ms,silent:500ms,after:500ms",
+        || pause(&server, ms(500), ms(400)),
+    );
+    let counts = run.counts();
+    assert_eq!(counts.answered, counts.scheduled, "{counts:?}");
+    assert!(counts.answered > 1_000, "{counts:?}");
+    assert_eq!(most_open(&run.history), 16);
+    // Sixteen requests know of the silence (a machine that stalls by itself may add some), of a thousand and more.
+    let slow = |o: &&Operation| o.completed_us.unwrap() - o.invoked_us > 300_000;
+    assert!((16..64).contains(&run.history.iter().filter(slow).count()));
+    let report = run.report();
+    assert!(report.total.p99_us.unwrap() < 300_000.0, "{report:?}");
+    assert_eq!((report.open, report.total.late_p99_us), (Some(16), None));
+    assert!(report.notes[0].starts_with("closed loop: 16 requests kept open"));
+    replay(&run.history);
+}
+
+#[test]
+fn e1_a_run_that_is_asked_to_stop_hands_in_what_it_did() {
+    let server = kv_server(Mode::Hovercraft);
+    for pace in ["--rate 2000", "--open 8"] {
+        let arguments = format!("{pace} --threads 2 --timeout 10s --phases a:300ms,b:20s,c:20s");
+        let (stop, begun) = (Stop::new(), Instant::now());
+        let run = run_until(&server, &arguments, &stop, || {
+            pause(&server, ms(600), ms(1));
+            stop.ask(15);
+        });
+        assert!(begun.elapsed() < Duration::from_secs(20), "it went on");
+        let (counts, report) = (run.counts(), run.report());
+        assert_eq!((counts.answered, counts.ended()), (counts.scheduled, counts.scheduled));
+        assert_eq!(run.history.len() as u64, counts.scheduled);
+        let seconds = report.interrupted_at_seconds.unwrap();
+        assert!((0.5..15.0).contains(&seconds), "{seconds}");
+        assert_eq!(
+            report.phases.iter().map(|line| line.name.as_str()).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+        assert!(report.total.offered_rps > 1_000.0, "{report:?}");
+        assert!(report.notes.last().unwrap().starts_with("interrupted after "));
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ use lancet_rs::cli::{Arguments, Plan};
 use lancet_rs::connections::Connections;
 use lancet_rs::live::Gauge;
 use lancet_rs::load::Load;
+use lancet_rs::stop::Stop;
 
 use support::{Folder, kv_server};
 
@@ -37,8 +38,16 @@ fn allocations(server: &TestServer, workload: &str, requests: u64) -> u64 {
     let before = ffi::allocations();
     let connections = Connections::open(&plan.cluster, &options, (7, 0), 2, tick).unwrap();
     let gauge = Gauge::new();
-    let load =
-        Load { plan: &plan, thread: 0, connections, gauge: &gauge, recorder: None, epoch_ns: 0 };
+    let stop = Stop::new();
+    let load = Load {
+        plan: &plan,
+        thread: 0,
+        connections,
+        stop: &stop,
+        gauge: &gauge,
+        recorder: None,
+        epoch_ns: 0,
+    };
     // The first third of a second is silent: more requests are open then than in any later stall of the machine.
     let start = clock.now();
     let measures = thread::scope(|scope| {

@@ -41,12 +41,19 @@ fn fault(name: &str, arguments: &[&str]) -> String {
 #[test]
 fn defaults_make_a_run() {
     let plan = plan("defaults", &["--rate", "20000", "--duration", "10s"]).unwrap();
-    assert_eq!(plan.schedule.gaps, Gaps::Exponential);
-    assert_eq!(plan.schedule.duration, Duration::from_secs(10));
-    assert_eq!((plan.schedule.threads, plan.sessions_per_thread), (1, 4));
+    let Pace::Open(schedule) = plan.pace else { panic!("{:?}", plan.pace) };
+    assert_eq!((schedule.gaps, schedule.rate), (Gaps::Exponential, 20_000.0));
+    assert_eq!(schedule.duration, Duration::from_secs(10));
+    assert_eq!((plan.threads, plan.sessions_per_thread), (1, 4));
     assert_eq!(plan.timeout, Duration::from_secs(2));
     assert_eq!(plan.phases, Phases::single("run", Duration::from_secs(10)));
     assert_eq!(plan.mode(), Mode::Unreplicated);
+}
+
+#[test]
+fn a_closed_loop_has_a_number_instead_of_a_rate() {
+    let plan = plan("closed", &["--open", "16", "--duration", "1s", "--threads", "3"]).unwrap();
+    assert_eq!((plan.pace.open(), plan.threads, plan.sessions_per_thread), (Some(16), 3, 4));
 }
 
 #[test]
@@ -61,17 +68,17 @@ fn without_a_log_nothing_is_scanned_unless_asked_for() {
 
 #[test]
 fn without_a_seed_every_run_has_its_own() {
-    let seed = |name| plan(name, &["--rate", "1", "--duration", "1s"]).unwrap().schedule.seed;
+    let seed = |name| plan(name, &["--rate", "1", "--duration", "1s"]).unwrap().seed;
     assert_ne!(seed("seed-a"), seed("seed-b"));
     let chosen = plan("seed-c", &["--rate", "1", "--duration", "1s", "--seed", "7"]).unwrap();
-    assert_eq!(chosen.schedule.seed, 7);
+    assert_eq!(chosen.seed, 7);
 }
 
 #[test]
 fn phases_come_from_the_command_line_or_a_file() {
     let text = "before:10s,leader killed:5s";
     let spoken = plan("phases", &["--rate", "1", "--phases", text]).unwrap();
-    assert_eq!(spoken.schedule.duration, Duration::from_secs(15));
+    assert_eq!(spoken.phases.duration(), Duration::from_secs(15));
     let phases = file("phase-file", "before:10s\nleader killed:5s\n");
     let read = ["--rate", "1", "--phase-file", phases.0.to_str().unwrap()];
     assert_eq!(plan("phase-cluster", &read).unwrap().phases, spoken.phases);
@@ -105,6 +112,12 @@ fn faults_name_the_argument_and_the_bound() {
     assert!(fault("f8", &run(&["--group", "other"])).contains("has no such group; it has main"));
     let phases = ["--rate", "1", "--phases", "a:1s,b"];
     assert!(fault("f9", &phases).starts_with("--phases: phase 2: no duration"));
+    assert_eq!(
+        fault("f11", &["--open", "1", "--threads", "2", "--duration", "1s"]),
+        "--open 1: must be at least --threads 2, and at most 32768 with 8 sessions (--sessions)"
+    );
+    let many = ["--open", "4097", "--sessions", "1", "--duration", "1s"];
+    assert!(fault("f12", &many).ends_with("at most 4096 with 1 sessions (--sessions)"));
     let missing = ["--rate", "1", "--phase-file", "/nowhere/phases"];
     assert!(fault("f10", &missing).starts_with("--phase-file /nowhere/phases: "));
 }
@@ -120,6 +133,9 @@ fn the_parser_refuses_contradictions_and_bad_numbers() {
     let refused = |arguments: &[&str]| parsed(Path::new("x"), arguments).is_err();
     assert!(refused(&["--rate", "1", "--duration", "1s", "--phases", "a:1s"]));
     assert!(refused(&["--rate", "1", "--duration", "10"]));
+    assert!(refused(&["--duration", "1s"]));
+    assert!(refused(&["--rate", "1", "--open", "1", "--duration", "1s"]));
+    assert!(refused(&["--open", "1", "--arrivals", "fixed", "--duration", "1s"]));
     assert!(refused(&["--rate", "many", "--duration", "1s"]));
     assert!(refused(&["--rate", "1", "--duration", "1s", "--reads", "1.5"]));
     assert!(refused(&["--rate", "1", "--duration", "1s", "--keys", "0"]));

@@ -6,7 +6,7 @@ use super::*;
 use crate::measure::Ending;
 
 fn origin(has_writes: bool) -> Origin {
-    Origin { has_writes, seed: 7, command: "lancet --rate 100".to_owned() }
+    Origin { has_writes, open: None, seed: 7, command: "lancet --rate 100".to_owned() }
 }
 
 /// Two phases of a second: 100 answers at 1 ms, then 50 answers at 2 ms, one of each other ending, and a silent half.
@@ -117,6 +117,37 @@ fn without_writes_there_is_no_gap() {
     assert_eq!(report.longest_write_gap_ms, None);
     assert_eq!(report.total.p50_us, None);
     assert!(report.table().lines().nth(1).unwrap().ends_with('-'));
+}
+
+#[test]
+fn r3_a_closed_loop_says_what_it_does_not_know() {
+    let phases = Phases::single("run", Duration::from_secs(1));
+    let measures = Measures::new(&phases, Duration::ZERO);
+    let report = Report::new(&phases, &measures, Origin { open: Some(64), ..origin(true) });
+    assert!(report.table().contains("\nnote: closed loop: 64 requests kept open, latency from"));
+    let json: Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+    assert_eq!((&json["open"], &json["interrupted_at_seconds"]), (&64.into(), &Value::Null));
+}
+
+#[test]
+fn r3_an_interrupted_run_is_counted_until_its_end() {
+    let phases = Phases::parse("a:1s,b:1s,c:1s").unwrap();
+    let mut measures = Measures::new(&phases, Duration::ZERO);
+    for (place, answers) in [(0, 100), (1, 50)] {
+        let phase = &mut measures.phases[place];
+        for _ in 0..answers {
+            phase.counts.scheduled += 1;
+            phase.end(Ending::Answered);
+        }
+    }
+    measures.stopped_at = Some(1_500_000_000);
+    let report = Report::new(&phases, &measures, origin(true));
+    let lines: Vec<_> =
+        report.phases.iter().map(|line| (line.seconds, line.achieved_rps)).collect();
+    assert_eq!(lines, [(1.0, 100.0), (0.5, 100.0)]);
+    assert_eq!((report.total.seconds, report.total.achieved_rps), (1.5, 100.0));
+    assert_eq!(report.interrupted_at_seconds, Some(1.5));
+    assert!(report.table().contains("\nnote: interrupted after 1.5 s: "));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use lancet_rs::measure::{Counts, Measures};
 use lancet_rs::progress::Progress;
 use lancet_rs::report::{Origin, Report};
 use lancet_rs::run::run;
+use lancet_rs::stop::Stop;
 use synthetic::{Pace, Synthetic};
 
 /// Files of one test, removed when dropped.
@@ -70,7 +71,12 @@ impl Run {
     }
 
     pub(crate) fn report(&self) -> Report {
-        let origin = Origin { has_writes: true, seed: 0, command: String::new() };
+        let origin = Origin {
+            has_writes: true,
+            open: self.plan.pace.open(),
+            seed: 0,
+            command: String::new(),
+        };
         Report::new(&self.plan.phases, &self.measures, origin)
     }
 }
@@ -81,6 +87,16 @@ pub(crate) fn run_while(
     arguments: &str,
     meanwhile: impl FnOnce() + Send,
 ) -> Run {
+    run_until(server, arguments, &Stop::new(), meanwhile)
+}
+
+/// The same, unless it is asked to stop.
+pub(crate) fn run_until(
+    server: &TestServer,
+    arguments: &str,
+    stop: &Stop,
+    meanwhile: impl FnOnce() + Send,
+) -> Run {
     let folder = Folder::new();
     let config = folder.config(server);
     let line = format!("lancet --config {} --seed 7 {arguments}", config.display());
@@ -88,7 +104,7 @@ pub(crate) fn run_while(
     let file = folder.file("history");
     let measures = thread::scope(|scope| {
         scope.spawn(meanwhile);
-        run(&plan, Some(&file), Progress::None).unwrap()
+        run(&plan, Some(&file), Progress::None, stop).unwrap()
     });
     Run { plan, measures, history: read(&file) }
 }
