@@ -9,8 +9,39 @@ use r2p2::Instant;
 use raft_core::ids::LogIndex;
 
 use crate::command::AnswerTo;
+use crate::entry::{EntryKind, Request};
 use crate::log_time::LastStamp;
 use crate::store::BodyRef;
+
+/// Entries that will take room in the tables.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Unapplied {
+    /// Writes without a session, openings among them.
+    pub plain: u32,
+    /// Openings of sessions.
+    pub openings: u32,
+}
+
+impl Unapplied {
+    /// What the entry of `request` adds.
+    pub(crate) fn of(request: &Request) -> Self {
+        let opens = request.kind == EntryKind::Open;
+        let plain = opens || (request.id.session == 0 && request.kind == EntryKind::Write);
+        Self { plain: plain.into(), openings: opens.into() }
+    }
+
+    /// One more in the log.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.plain += other.plain;
+        self.openings += other.openings;
+    }
+
+    /// One decided, or cut off.
+    pub(crate) fn subtract(&mut self, other: Self) {
+        self.plain -= other.plain;
+        self.openings -= other.openings;
+    }
+}
 
 /// One entry's.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,8 +52,8 @@ pub(crate) struct EntryMeta {
     pub arrived: Instant,
     /// The stamp of this entry, or of the last one before it that has one.
     pub stamp: LastStamp,
-    /// Whether it counts against the plain window (HC7c).
-    pub plain_write: bool,
+    /// The room that it will take in the tables (HC7c).
+    pub adds: Unapplied,
     /// Somebody who asked again before it was applied (HC7d); the leader answers.
     pub asked_again: Option<AnswerTo>,
 }

@@ -83,12 +83,15 @@ impl Repliers {
         }
     }
 
-    /// `node` has applied everything up to `applied`; `work` tells what an index of the leader's log costs, `last` its end.
+    /// `node` has applied everything up to `applied`; `work` tells what an index of the leader's log costs. `held` are the indexes
+    /// before the first and of the last entry of it that can still be looked at.
+    ///
+    /// What the log holds no more counts as a write: a laggard never looks emptier than it is.
     pub fn report(
         &mut self,
         node: NodeId,
         applied: LogIndex,
-        last: LogIndex,
+        held: (LogIndex, LogIndex),
         work: impl Fn(LogIndex) -> Work,
     ) {
         let mine = |index| match work(index) {
@@ -96,21 +99,23 @@ impl Repliers {
             Work::Read(replier) => u64::from(replier == node),
             Work::Nothing => 0,
         };
+        let (base, last) = held;
         let applied = applied.min(last);
         let at = node.place();
-        match self.applied[at] {
-            None => {
-                self.queue[at] = count(applied, last, mine);
-                self.applied[at] = Some(applied);
-            }
-            Some(before) if applied > before => {
+        let before = self.applied[at];
+        if before.is_some_and(|before| applied <= before) {
+            return;
+        }
+        self.applied[at] = Some(applied);
+        self.queue[at] = match before {
+            _ if applied < base => last.since(applied),
+            Some(before) if before >= base => {
                 let done = count(before, applied, mine);
                 assert!(done <= self.queue[at], "R1: a node applied more than it was given");
-                self.queue[at] -= done;
-                self.applied[at] = Some(applied);
+                self.queue[at] - done
             }
-            Some(_) => {}
-        }
+            _ => count(applied, last, mine),
+        };
     }
 
     /// The node to answer the next entry, of `eligible` ones, or `None` when none has room (R2).
@@ -191,12 +196,16 @@ mod tests {
         LogIndex::from_wire(number)
     }
 
+    fn held(base: u64, last: u64) -> (LogIndex, LogIndex) {
+        (index(base), index(last))
+    }
+
     const ALL: NodeSet = NodeSet::from_wire(0b1110);
 
     fn three(policy: ReplierPolicy, bound: u32) -> Repliers {
         let mut repliers = Repliers::new(policy, bound, 7);
         for n in 1..=3 {
-            repliers.report(node(n), LogIndex::ZERO, LogIndex::ZERO, |_| Work::Nothing);
+            repliers.report(node(n), LogIndex::ZERO, held(0, 0), |_| Work::Nothing);
         }
         repliers
     }
@@ -226,7 +235,7 @@ mod tests {
         repliers.appended(Work::Write);
         repliers.appended(Work::Write);
         assert_eq!(repliers.choose(ALL, node(1)), None, "all full: the request waits");
-        repliers.report(node(2), index(2), index(2), |_| Work::Write);
+        repliers.report(node(2), index(2), held(0, 2), |_| Work::Write);
         assert_eq!(repliers.choose(ALL, node(1)), Some(node(2)));
         repliers.reset();
         assert_eq!(repliers.choose(ALL, node(1)), None, "nobody has reported in this term");
@@ -240,13 +249,35 @@ mod tests {
             1 => Work::Write,
             _ => Work::Read(node(2)),
         };
-        repliers.report(node(1), index(3), index(9), work);
-        repliers.report(node(2), index(3), index(9), work);
+        repliers.report(node(1), index(3), held(0, 9), work);
+        repliers.report(node(2), index(3), held(0, 9), work);
         assert_eq!((repliers.depth(node(1)), repliers.depth(node(2))), (Some(2), Some(4)));
-        repliers.report(node(2), index(9), index(9), work);
+        repliers.report(node(2), index(9), held(0, 9), work);
         assert_eq!(repliers.depth(node(2)), Some(0));
-        repliers.report(node(2), index(5), index(9), work);
+        repliers.report(node(2), index(5), held(0, 9), work);
         assert_eq!(repliers.depth(node(2)), Some(0), "a late report changes nothing");
+    }
+
+    /// The log ring holds the last six of twenty entries, then the last four of twenty-one.
+    #[test]
+    fn hc4_what_fell_out_of_the_log_counts_against_a_laggard() {
+        let mut repliers = Repliers::new(ReplierPolicy::Jbsq, 100, 1);
+        let work = |base: u64| {
+            move |at: LogIndex| match at.to_wire() {
+                at if at <= base => Work::Nothing,
+                at if at % 2 == 0 => Work::Write,
+                _ => Work::Read(node(2)),
+            }
+        };
+        repliers.report(node(1), index(3), held(14, 20), work(14));
+        assert_eq!(repliers.depth(node(1)), Some(17), "each of them, at most");
+        repliers.report(node(1), index(8), held(14, 20), work(14));
+        assert_eq!(repliers.depth(node(1)), Some(12), "it made way, and nobody knows how far");
+        repliers.report(node(1), index(15), held(14, 20), work(14));
+        assert_eq!(repliers.depth(node(1)), Some(3), "16, 18 and 20: as the log says");
+        repliers.appended(Work::Write);
+        repliers.report(node(1), index(19), held(17, 21), |_| Work::Write);
+        assert_eq!(repliers.depth(node(1)), Some(2), "counted anew: 15 is no more in the log");
     }
 
     #[test]

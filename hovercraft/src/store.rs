@@ -95,6 +95,8 @@ struct Slot {
     /// Whether the client's own copy came (S3).
     from_client: bool,
     waiting: bool,
+    /// The client asked again while an entry that was decided already named it: it waits once that is applied (HC5).
+    again: Option<Origin>,
     /// Index of the last entry applied; with `pins` 0 and not waiting the body is kept under it.
     kept_at: LogIndex,
     older: u32,
@@ -162,6 +164,7 @@ impl Store {
             logged_at: LogIndex::ZERO,
             from_client: false,
             waiting: false,
+            again: None,
             kept_at: LogIndex::ZERO,
             older: NONE,
             younger: NONE,
@@ -221,6 +224,7 @@ impl Store {
         slot.origin = origin;
         slot.pins = 0;
         slot.from_client = from_client;
+        slot.again = None;
         slot.kept_at = LogIndex::ZERO;
         slot.used = true;
         let slots = &self.slots;
@@ -236,19 +240,31 @@ impl Store {
             && self.waiting_bytes + len <= self.settings.unordered_bytes
     }
 
-    /// The client's copy of a body that is here already: a recovered one may now be ordered (S3), a kept one waits again
-    /// when `again` (a read that was applied, HC5). True when it now waits.
-    pub fn client_copy(&mut self, at: BodyRef, origin: Origin, again: bool) -> bool {
+    /// The client's copy of a body that is here already: a recovered one may now be ordered (S3); when `again`, one that an
+    /// entry named and no entry of the log awaits its decision waits anew (a read that was applied, HC5), once it is applied.
+    pub fn client_copy(&mut self, at: BodyRef, origin: Origin, again: bool) {
         let slot = &mut self.slots[at.0 as usize];
         let recovered = !slot.from_client;
         slot.from_client = true;
-        if slot.waiting && recovered {
-            slot.origin = origin;
-        } else if again && slot.pins == 0 && !slot.waiting && self.has_room(0) {
-            self.slots[at.0 as usize].origin = origin;
-            self.enqueue(at.0);
+        if slot.waiting {
+            if recovered {
+                slot.origin = origin;
+            }
+        } else if again {
+            slot.again = Some(origin);
+            if slot.pins == 0 {
+                self.wait_again(at.0);
+            }
         }
-        self.slots[at.0 as usize].waiting
+    }
+
+    /// Who asked again waits, if there is room; true when it does.
+    fn wait_again(&mut self, at: u32) -> bool {
+        let again = self.slots[at as usize].again.take();
+        let Some(origin) = again.filter(|_| self.has_room(0)) else { return false };
+        self.slots[at as usize].origin = origin;
+        self.enqueue(at);
+        true
     }
 
     /// The entry at `index` of the log now names this body (S1, S2).
@@ -260,6 +276,7 @@ impl Store {
         assert!(slot.used, "S1: only a body that is here can be pinned");
         slot.pins += 1;
         slot.logged_at = index;
+        slot.again = None;
     }
 
     /// The entry that named this body was cut off, the newest first: back to waiting, with its age (HC8), in its old order and
@@ -270,6 +287,8 @@ impl Store {
         slot.pins -= 1;
         if slot.pins == 0 {
             self.enqueue_before_all(at.0);
+        } else {
+            slot.again = Some(slot.origin);
         }
     }
 
@@ -280,7 +299,9 @@ impl Store {
         slot.pins -= 1;
         if slot.pins == 0 {
             slot.kept_at = index;
-            self.keep(index, at.0);
+            if !self.wait_again(at.0) {
+                self.keep(index, at.0);
+            }
         }
     }
 
@@ -319,7 +340,7 @@ impl Store {
     }
 
     /// It waits no more; a body that an applied entry named is kept on, for laggards (HC1d).
-    fn drop_waiting(&mut self, at: BodyRef, pool: &mut Pool) {
+    pub fn drop_waiting(&mut self, at: BodyRef, pool: &mut Pool) {
         self.unlink(at.0);
         let applied_at = self.slots[at.0 as usize].kept_at;
         if applied_at == LogIndex::ZERO {

@@ -14,8 +14,9 @@ use r2p2::request_id::ClientAddress;
 use super::{Mode, Replica};
 use crate::command::{AnswerTo, Command, WANTED_MAX};
 use crate::entry::EntryKind;
+use crate::log_meta::Unapplied;
 use crate::store::{BodyKey, Origin};
-use crate::table::{Asked, Known};
+use crate::table::{Asked, Kept, Known};
 use crate::wire::body_hash;
 
 /// A packet from outside, as the back end brought it.
@@ -29,6 +30,18 @@ pub struct Arrival<'a> {
     pub not_before: Instant,
     /// UDP payload.
     pub bytes: &'a [u8],
+}
+
+/// What the tables say of a request before it is ordered.
+pub(super) enum Judged {
+    /// Nothing that speaks against it.
+    Orderable,
+    /// It was applied.
+    Applied(Kept),
+    /// Its client does not ask about it any more.
+    Forgotten,
+    /// There is no room for its id (HC7c).
+    Full,
 }
 
 impl Replica {
@@ -211,40 +224,60 @@ impl Replica {
         asker: AnswerTo,
         group: bool,
     ) -> bool {
-        let stamp = self.log_time_us(now);
-        let leads = self.leads();
+        match self.judge(self.log_time_us(now), key, origin) {
+            Judged::Orderable => return false,
+            Judged::Applied(kept) => {
+                let own_session = key.id.session != 0 && !group;
+                if !self.leads() && !own_session {
+                    return self.settings.mode != Mode::Raft;
+                }
+                self.answer_from_kept(kept, asker);
+            }
+            Judged::Forgotten => {}
+            Judged::Full => {
+                self.counters.refused_plain_full += 1;
+                self.refuse_asker(&asker, Reason::Overload);
+            }
+        }
+        true
+    }
+
+    /// What the tables say of a request at the stamp that it would get now (HC7c). Reads never enter them (HC5).
+    pub(super) fn judge(&self, stamp_us: u64, key: &BodyKey, origin: &Origin) -> Judged {
+        if origin.kind == EntryKind::Read {
+            return Judged::Orderable;
+        }
         let asked = Asked {
             id: key.id,
             kind: origin.kind,
             hash: key.hash,
             above_floor: origin.above_floor,
         };
-        match self.table.lookup(&asked, stamp, &self.limits) {
-            Known::Applied(kept) => {
-                let own_session = key.id.session != 0 && !group;
-                if !leads && !own_session {
-                    return self.settings.mode != Mode::Raft;
-                }
-                if self.outstanding < self.settings.commands_max {
-                    self.counters.repetitions_answered += 1;
-                    let (slot, index) = (kept.slot, kept.index);
-                    self.command(Command::Kept { slot, index, to: asker });
-                }
-                true
-            }
-            Known::BelowFloor => true,
+        match self.table.lookup(&asked, stamp_us, &self.limits) {
+            Known::Applied(kept) => Judged::Applied(kept),
+            Known::BelowFloor => Judged::Forgotten,
             // Its opening may be in the log and not applied here: decided when applied.
             Known::New | Known::UnknownSession | Known::AboveWindow => {
-                let unapplied = self.plain_unapplied as usize;
-                let full = key.id.session == 0
-                    && leads
-                    && self.table.is_plain_full(stamp, unapplied, &self.limits);
-                if full {
-                    self.counters.refused_plain_full += 1;
-                    self.refuse_asker(&asker, Reason::Overload);
-                }
-                full
+                let full = key.id.session == 0 && self.leads() && self.is_full(stamp_us, origin);
+                if full { Judged::Full } else { Judged::Orderable }
             }
+        }
+    }
+
+    /// HC7c: whether the tables have no room for one more id without a session, or for one more session.
+    fn is_full(&self, stamp_us: u64, origin: &Origin) -> bool {
+        let Unapplied { plain, openings } = self.unapplied;
+        let (plain, openings) = (plain as usize, openings as usize);
+        self.table.is_plain_full(stamp_us, plain, &self.limits)
+            || (origin.kind == EntryKind::Open
+                && self.table.are_sessions_full(stamp_us, openings, &self.limits))
+    }
+
+    /// HC7d: while the application half has room; else the client asks again.
+    pub(super) fn answer_from_kept(&mut self, kept: Kept, asker: AnswerTo) {
+        if self.outstanding < self.settings.commands_max {
+            self.counters.repetitions_answered += 1;
+            self.command(Command::Kept { slot: kept.slot, index: kept.index, to: asker });
         }
     }
 

@@ -71,9 +71,7 @@ impl Replica {
         };
         let answer = answers.then_some(Unasked { to, arrived: meta.arrived });
         let also = meta.asked_again;
-        if super::is_plain_write(request) {
-            self.plain_unapplied -= 1;
-        }
+        self.unapplied.subtract(meta.adds);
         let decision = self.table.decide(index, request, &self.limits, self.cluster_id);
         self.record(index, Some(request), decided(&decision));
         let tell =

@@ -6,8 +6,8 @@ use raft_core::ids::{LogIndex, NodeSet, Seq, Term};
 use raft_core::message::{Append, Message};
 use raft_core::output::Output as CoreOutput;
 
-use super::{Core, Mode, Replica, is_plain_write, nodes};
-use crate::log_meta::EntryMeta;
+use super::{Core, Mode, Replica, nodes};
+use crate::log_meta::{EntryMeta, Unapplied};
 use crate::log_time::LastStamp;
 use crate::wire::PACKET_MAX;
 
@@ -69,8 +69,8 @@ impl Replica {
                 meta.body = Some(body);
                 let stamp_us = request.stamp_us;
                 meta.stamp = LastStamp { stamp_us, appended_at: arrived, term: core.term() };
-                meta.plain_write = is_plain_write(&request);
-                self.plain_unapplied += u32::from(meta.plain_write);
+                meta.adds = Unapplied::of(&request);
+                self.unapplied.add(meta.adds);
             }
             self.meta.push(meta);
         }
@@ -79,7 +79,7 @@ impl Replica {
     /// HC8: truncation returns bodies to the unordered set, with their age.
     fn on_truncated(&mut self, from: LogIndex) {
         while let Some(meta) = self.meta.pop_from(from) {
-            self.plain_unapplied -= u32::from(meta.plain_write);
+            self.unapplied.subtract(meta.adds);
             if let Some(body) = meta.body {
                 self.store.unpin_truncated(body);
             }

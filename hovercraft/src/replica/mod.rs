@@ -37,10 +37,10 @@ use std::collections::VecDeque;
 
 use crate::audit::AuditEntry;
 use crate::birth::Birth;
-use crate::entry::{EntryKind, Request};
+use crate::entry::Request;
 use crate::forwards::Forwards;
 use crate::limits::Limits;
-use crate::log_meta::LogMeta;
+use crate::log_meta::{LogMeta, Unapplied};
 use crate::log_time::Heard;
 use crate::outbox::{Outbox, Output};
 use crate::parked::Parked;
@@ -108,8 +108,8 @@ pub struct Replica {
     pending: VecDeque<LogIndex>,
     /// Commands on their way to the application half.
     outstanding: u32,
-    /// Sessionless writes in the log and not yet decided (HC7c).
-    plain_unapplied: u32,
+    /// In the log and not yet decided (HC7c).
+    unapplied: Unapplied,
     /// Whether this node once applied all that it had heard to be committed.
     caught_up: bool,
     stopped: bool,
@@ -155,7 +155,7 @@ impl Replica {
             told: (LogIndex::ZERO, now),
             pending: VecDeque::with_capacity(commands),
             outstanding: 0,
-            plain_unapplied: 0,
+            unapplied: Unapplied::default(),
             caught_up: settings.mode == Mode::Unreplicated,
             stopped: false,
             wants_configuration: false,
@@ -287,8 +287,4 @@ impl Replica {
 /// Whether this node leads.
 fn is_leader(core: &Core) -> bool {
     core.role() == CoreRole::Leader
-}
-
-fn is_plain_write(request: &Request) -> bool {
-    request.id.session == 0 && request.kind != EntryKind::Read
 }

@@ -1,10 +1,13 @@
 //! The leader: from unordered requests to entries of the log (HovercRaft, "ordering"; design HC4, HC6, HC7).
 
 use r2p2::Instant;
+use r2p2::refusal::Reason;
 use raft_core::entry::Payload;
 use raft_core::ids::{LogIndex, NodeId, NodeSet, Term};
 
+use super::client::Judged;
 use super::{Core, Mode, Replica, is_leader};
+use crate::command::AnswerTo;
 use crate::entry::{EntryKind, Request};
 use crate::log_time::micros;
 use crate::replier::Work;
@@ -30,7 +33,7 @@ impl Replica {
             next = self.store.next_waiting(Some(at));
             let origin = self.store.origin(at);
             let is_old = origin.age(now, self.heard.us()) >= expiry;
-            if !self.store.is_orderable(at) || is_old {
+            if !self.store.is_orderable(at) || is_old || !self.is_admitted(now, at) {
                 continue;
             }
             if !self.append_entry(now, at, eligible) {
@@ -42,6 +45,30 @@ impl Replica {
         if self.counters.ordered > before {
             self.report_own();
         }
+    }
+
+    /// HC7c: judged again, at the stamp that it would get now: other requests came between, and time passed while it waited. What
+    /// has no place in the log waits no more.
+    fn is_admitted(&mut self, now: Instant, at: BodyRef) -> bool {
+        let (key, origin) = (self.store.key(at), self.store.origin(at));
+        let asker = AnswerTo {
+            client: origin.client,
+            plain: origin.plain,
+            session: key.id.session,
+            number: key.id.number,
+            asked: origin.age_from,
+        };
+        match self.judge(self.log_time_us(now), &key, &origin) {
+            Judged::Orderable => return true,
+            Judged::Applied(kept) => self.answer_from_kept(kept, asker),
+            Judged::Forgotten => {}
+            Judged::Full => {
+                self.counters.refused_plain_full += 1;
+                self.refuse_asker(&asker, Reason::Overload);
+            }
+        }
+        self.store.drop_waiting(at, &mut self.pool);
+        false
     }
 
     /// The leader's own applied index, as if it had acknowledged this append to itself.
@@ -101,8 +128,8 @@ impl Replica {
     pub(super) fn report_applied(&mut self, node: NodeId, applied: LogIndex) {
         let Some(core) = &self.core else { return };
         if is_leader(core) {
-            let last = core.last_index();
-            self.repliers.report(node, applied, last, |index| work_at(core, index));
+            let held = (core.first_index().prev(), core.last_index());
+            self.repliers.report(node, applied, held, |index| work_at(core, index));
         }
     }
 

@@ -14,7 +14,8 @@ fn hc12_a_body_named_for_ever_stands_in_a_bounded_list() {
         let index = LogIndex::from_wire(index);
         store.pin(at, index);
         store.applied(at, index);
-        assert!(store.client_copy(at, origin, true), "asked again (HC5)");
+        store.client_copy(at, origin, true);
+        assert!(store.is_waiting(at), "asked again (HC5)");
     }
     assert_eq!(store.kept.capacity(), room);
     store.expire(Duration::from_secs(1), 0, Duration::from_millis(1), &mut pool);
