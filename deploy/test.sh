@@ -33,6 +33,12 @@ tests() {
     fi
 }
 
+# What an operation costs in instructions must not grow unnoticed; --json of the same run gives a new reference.
+instructions() {
+    target/release/hovercraft-bench --nodes 3 --request 24 --reply 8 --ops 2000 --rounds 1 \
+        --against hovercraft/bench/reference.json
+}
+
 dependencies() {
     # Advisories need a database from the network, the rest does not.
     PATH="$PWD/target/tools/bin:$PATH" cargo deny --locked check bans licenses sources
@@ -56,8 +62,9 @@ step 'format' cargo fmt --all -- --check
 step 'tidy' deploy/tidy.sh
 step 'lint' cargo clippy --locked --workspace --all-targets -- -D warnings
 step 'documentation' documentation
-step 'programs' cargo build --locked --release -p hovercraft-node -p lancet-rs -p hovercraft-lab -p kvctl
+step 'programs' cargo build --locked --release -p hovercraft-node -p lancet-rs -p hovercraft-lab -p kvctl -p hovercraft-bench
 step 'tests' tests
+step 'instructions' instructions
 step 'documentation tests' cargo test --locked --workspace --doc
 step 'cargo-deny' need_cargo_deny
 step 'dependencies' dependencies

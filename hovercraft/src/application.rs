@@ -93,7 +93,7 @@ enum Ended {
 }
 
 /// The application half, around a service.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Application<S> {
     service: S,
     settings: ApplicationSettings,

@@ -81,7 +81,7 @@ pub struct Pace {
 }
 
 /// The service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Synthetic {
     pace: Pace,
     writes: u64,

@@ -132,6 +132,18 @@ impl Plan {
         self.replica.incarnation.to_wire()
     }
 
+    /// What the network half is made with.
+    #[must_use]
+    pub fn replica(&self) -> &replica::Settings {
+        &self.replica
+    }
+
+    /// What the application half is made with.
+    #[must_use]
+    pub fn application(&self) -> &ApplicationSettings {
+        &self.application
+    }
+
     /// Whether one thread runs both halves.
     pub(crate) fn is_inline(&self) -> bool {
         self.group.node.threads == Threads::Inline
