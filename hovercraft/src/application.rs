@@ -26,6 +26,11 @@ use raft_core::ids::LogIndex;
 use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told, Unasked};
 use crate::log_time::micros;
 use crate::table::Slot;
+use crate::totals::Refusals;
+
+mod counters;
+
+pub use counters::ApplicationCounters;
 
 /// Where packets go: destination, head, payload.
 pub type Transmit<'a> = dyn FnMut(SocketAddr, &[u8], &[u8]) + 'a;
@@ -41,27 +46,6 @@ pub struct ApplicationSettings {
     pub reply_max: u32,
     /// Seed of its tables.
     pub seed: u64,
-}
-
-/// Totals.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct ApplicationCounters {
-    /// Entries executed as writes.
-    pub executed: u64,
-    /// Entries executed as reads.
-    pub reads: u64,
-    /// Queries outside the log.
-    pub queries: u64,
-    /// Answers sent, refusals included.
-    pub answers: u64,
-    /// Repetitions answered from a kept reply.
-    pub repetitions_answered: u64,
-    /// Answers that a plain client would have got too late (HC3c).
-    pub too_late: u64,
-    /// Long answers that found no room.
-    pub long_answers_dropped: u64,
-    /// Executions that ended in a panic of the service.
-    pub panics: u64,
 }
 
 /// What stands in a slot.
@@ -108,6 +92,8 @@ pub struct Application<S> {
     stopped: bool,
     /// Totals.
     pub counters: ApplicationCounters,
+    /// Refusals sent.
+    pub refusals: Refusals,
 }
 
 impl<S: Service> Application<S> {
@@ -131,6 +117,7 @@ impl<S: Service> Application<S> {
             commands: 0,
             stopped: false,
             counters: ApplicationCounters::default(),
+            refusals: Refusals::default(),
             settings,
         }
     }
@@ -202,6 +189,11 @@ impl<S: Service> Application<S> {
     #[must_use]
     pub fn applied(&self) -> LogIndex {
         self.applied
+    }
+
+    /// Every total with its name, always in the same order.
+    pub fn totals(&self) -> impl Iterator<Item = (&'static str, u64)> + use<S> {
+        self.counters.iter().chain(self.refusals.iter())
     }
 
     /// Whether a panic ended the service (A3).
@@ -278,6 +270,7 @@ impl<S: Service> Application<S> {
             Ended::Reply if self.reply.len() > keep_max => KeptResult::NotKept,
             Ended::Reply => {
                 kept.bytes.extend_from_slice(&self.reply);
+                self.counters.reply_bytes_copied += self.reply.len() as u64;
                 KeptResult::Reply
             }
         };
@@ -343,6 +336,7 @@ impl<S: Service> Application<S> {
             KeptResult::Reply => {
                 self.reply.clear();
                 self.reply.extend_from_slice(&kept.bytes);
+                self.counters.reply_bytes_copied += kept.bytes.len() as u64;
                 self.send(now, to, Ended::Reply, executed, transmit);
             }
             KeptResult::Failed => self.send_refusal(to, Reason::Failed, transmit),
@@ -392,6 +386,7 @@ impl<S: Service> Application<S> {
             return transmit(address, &fragment.head, &self.reply);
         }
         let body = self.pool.copy(&self.reply);
+        self.counters.reply_bytes_copied += self.reply.len() as u64;
         let sent = body.is_some_and(|body| {
             let pushed = self.long.push(now, address, form, body.clone(), 0).is_ok();
             self.pool.give_back(body);
@@ -405,6 +400,7 @@ impl<S: Service> Application<S> {
 
     fn send_refusal(&mut self, to: &AnswerTo, reason: Reason, transmit: &mut Transmit<'_>) {
         self.counters.answers += 1;
+        self.refusals.count(reason);
         let packet = AnswerForm::new(&to.id(), to.plain).refusal(Refusal::new(reason));
         transmit(to.client.socket(), &packet, &[]);
     }

@@ -21,4 +21,5 @@ pub mod replica;
 pub mod replier;
 pub mod store;
 pub mod table;
+pub mod totals;
 pub mod wire;

@@ -50,6 +50,8 @@ pub struct Outbox {
     items: VecDeque<Item>,
     /// Packets dropped because the arena was full. Total.
     pub dropped: u64,
+    /// Bytes of packets copied in. Total.
+    pub copied: u64,
 }
 
 impl Outbox {
@@ -61,6 +63,7 @@ impl Outbox {
             bytes_max: bytes,
             items: VecDeque::with_capacity(items),
             dropped: 0,
+            copied: 0,
         }
     }
 
@@ -105,6 +108,7 @@ impl Outbox {
             self.dropped += 1;
             return None;
         }
+        self.copied += len as u64;
         for part in parts {
             self.bytes.extend_from_slice(part);
         }

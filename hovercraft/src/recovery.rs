@@ -12,6 +12,7 @@ use raft_core::ids::{NodeId, NodeSet};
 
 use crate::assembly::Assembly;
 use crate::store::BodyKey;
+use crate::totals::totals;
 use crate::wire::Wanted;
 
 /// How long the client's own copy is waited for before anybody is asked.
@@ -29,19 +30,20 @@ pub(crate) struct Ask {
     pub wanted: Wanted,
 }
 
-/// Totals.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct RecoveryCounters {
-    /// Requests sent.
-    pub asked: u64,
-    /// Bodies that came.
-    pub recovered: u64,
-    /// Bytes of them.
-    pub bytes: u64,
-    /// Bodies whose hash was wrong: thrown away and asked for anew.
-    pub wrong_hash: u64,
-    /// Bodies that could not be asked for: too many already, or no buffer.
-    pub refused: u64,
+totals! {
+    /// Totals.
+    pub(crate) RecoveryCounters {
+        /// Requests sent.
+        bodies_asked,
+        /// Bodies that came.
+        bodies_recovered,
+        /// Bytes of them.
+        bytes_recovered,
+        /// Bodies whose hash was wrong: thrown away and asked for anew.
+        bodies_wrong_hash,
+        /// Bodies that could not be asked for: too many already, or no buffer.
+        wants_refused,
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +77,7 @@ impl Recovery {
         }
     }
 
-    /// Body `key` of `len` bytes is missing; `source` surely has it. Harmless when it is wanted already.
+    /// Body `key` of `len` bytes is missing; `source` surely has it. False when it is wanted already, or cannot be asked for.
     pub(crate) fn want(
         &mut self,
         now: Instant,
@@ -83,15 +85,15 @@ impl Recovery {
         len: u32,
         source: NodeId,
         pool: &mut Pool,
-    ) {
+    ) -> bool {
         if self.wants.iter().any(|want| want.assembly.key() == key) {
-            return;
+            return false;
         }
         let room = self.wants.len() < self.wants_max;
         let assembly = if room { Assembly::new(key, len, pool) } else { None };
         let Some(assembly) = assembly else {
-            self.counters.refused += 1;
-            return;
+            self.counters.wants_refused += 1;
+            return false;
         };
         self.wants.push(Want {
             assembly,
@@ -100,6 +102,7 @@ impl Recovery {
             turn: source.number(),
             asked: 0,
         });
+        true
     }
 
     /// Whether this body is missed.
@@ -149,11 +152,11 @@ impl Recovery {
         let len = want.assembly.len();
         let body = want.assembly.into_body();
         if hash(&body) == key.hash {
-            self.counters.recovered += 1;
-            self.counters.bytes += u64::from(len);
+            self.counters.bodies_recovered += 1;
+            self.counters.bytes_recovered += u64::from(len);
             return Some(body);
         }
-        self.counters.wrong_hash += 1;
+        self.counters.bodies_wrong_hash += 1;
         pool.give_back(body);
         // Of the next node: what this one has may be spoilt for good.
         let next = NodeId::new(want.turn).unwrap_or_default();
@@ -171,7 +174,7 @@ impl Recovery {
         want.next_ask = now + want.wait;
         want.wait = (want.wait * 2).min(RETRY_MAX);
         want.asked = bits.rotate_left(u32::from(first % 64));
-        self.counters.asked += 1;
+        self.counters.bodies_asked += 1;
         let BodyKey { id, hash } = want.assembly.key();
         let len = want.assembly.len();
         Some(Ask { to, wanted: Wanted { id, hash, len, first, chunks: bits } })

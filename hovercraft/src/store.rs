@@ -24,6 +24,7 @@ use raft_core::ids::LogIndex;
 use std::collections::VecDeque;
 
 use crate::entry::EntryKind;
+use crate::totals::totals;
 
 /// Names a body: the same id with other bytes is another body (HC6c).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -66,15 +67,16 @@ pub struct StoreSettings {
     pub unordered_bytes: usize,
 }
 
-/// What the store could not keep, or let go. Totals.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct StoreCounters {
-    /// Refused: the waiting set is full, in number or bytes.
-    pub unordered_full: u64,
-    /// Waited longer than the expiry.
-    pub unordered_expired: u64,
-    /// Kept bodies let go before every member had them.
-    pub kept_evicted: u64,
+totals! {
+    /// What the store could not keep, or let go. Totals.
+    pub StoreCounters {
+        /// Refused: the waiting set is full, in number or bytes.
+        unordered_full,
+        /// Waited longer than the expiry.
+        unordered_expired,
+        /// Kept bodies let go before every member had them.
+        kept_evicted,
+    }
 }
 
 /// The waiting set or the whole store is full.

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use crossbeam::channel::Sender;
 use dataplane::backend::{BackendCounters, Instant, Queue};
 use dataplane::udp::Waker;
-use hovercraft::application::{Application, ApplicationCounters};
+use hovercraft::application::Application;
 use hovercraft::command::Command;
 use r2p2::service::{Context, Reply, Service, Snapshot};
 use raft_core::ids::LogIndex;
 use rtrb::Consumer;
 
+use crate::board::{Board, Publisher};
 use crate::link::{Mailbox, Shared};
 use crate::turn::Turn;
 
@@ -41,7 +42,8 @@ pub(crate) enum Question {
 /// One moment of the application half.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
-    pub(crate) counters: ApplicationCounters,
+    /// As [`Application::totals`] gives them.
+    pub(crate) totals: Vec<(&'static str, u64)>,
     pub(crate) backend: BackendCounters,
 }
 
@@ -66,6 +68,7 @@ pub(crate) struct ApplicationHalf<S, Q> {
     /// Ends the network thread's sleep; none when it does not sleep.
     wake_network: Option<Waker>,
     reply_max: usize,
+    publisher: Publisher,
 }
 
 impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
@@ -79,7 +82,14 @@ impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
         wake_network: Option<Waker>,
         reply_max: usize,
     ) -> Self {
-        Self { queue, application, commands, shared, mailbox, wake_network, reply_max }
+        let names = application.totals().map(|(name, _)| name);
+        let publisher = Publisher::new(Board::new(names, queue.now()));
+        Self { queue, application, commands, shared, mailbox, wake_network, reply_max, publisher }
+    }
+
+    /// What this half publishes.
+    pub(crate) fn board(&self) -> Arc<Board> {
+        self.publisher.board()
     }
 
     /// Does what is to be done now.
@@ -103,7 +113,9 @@ impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
         if let Some(waker) = self.wake_network.as_ref().filter(|_| done > 0) {
             waker.wake();
         }
-        Turn { now: begin, busy: done + asked > 0, stop }
+        let (queue, application, busy) = (&self.queue, &self.application, done + asked > 0);
+        self.publisher.turn(begin, busy, || queue.counters(), || numbers(application));
+        Turn { now: begin, busy, stop }
     }
 
     /// Writes executed, for tests that run the turns themselves.
@@ -119,7 +131,13 @@ impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
 
     /// Waits until a waker comes, or the time is over.
     pub(crate) fn wait(&mut self, for_at_most: Duration) {
+        self.before_sleep();
         self.queue.wait(for_at_most);
+    }
+
+    /// Publishes what happened, if the thread sleeps on something else.
+    pub(crate) fn before_sleep(&mut self) {
+        self.publisher.before_sleep(|| numbers(&self.application));
     }
 
     /// Takes commands until none is left, or a turn's share is done; returns how many.
@@ -139,9 +157,15 @@ impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
             });
             self.shared.report(self.application.take_completion());
             now = self.queue.now();
+            self.publisher.beat(now);
         }
         BURST
     }
+}
+
+/// What stands on the board, in its order.
+fn numbers<S: Service>(application: &Application<S>) -> impl Iterator<Item = u64> + use<S> {
+    application.totals().map(|(_, value)| value)
 }
 
 /// An asker that has gone meanwhile is no concern of ours (L3).
@@ -153,7 +177,7 @@ fn answer<S: Service, Q: Queue>(
 ) {
     match question {
         Question::View(to) => {
-            let view = View { counters: application.counters, backend: queue.counters() };
+            let view = View { totals: application.totals().collect(), backend: queue.counters() };
             let _ = to.try_send(view);
         }
         Question::State(query, to) => {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam::channel::{self, Receiver, Sender};
-use hovercraft::application::ApplicationCounters;
-use hovercraft::replica::{Role, Status};
+use hovercraft::replica::Status;
 use hovercraft_config::Mode;
 use r2p2::service::snapshot_hash;
 use raft_core::ids::{LogIndex, NodeId};
 use thiserror::Error;
 
 use crate::application;
+use crate::board::Board;
 use crate::link::{Asks, Shared};
 use crate::network::{self, AuditPage};
 use crate::plan::Plan;
@@ -31,8 +31,16 @@ struct Inner {
     network: Asks<network::Question>,
     application: Asks<application::Question>,
     shared: Arc<Shared>,
+    boards: Boards,
     plan: Plan,
     started: Instant,
+}
+
+/// What the halves publish.
+#[derive(Debug)]
+pub(crate) struct Boards {
+    pub(crate) network: Arc<Board>,
+    pub(crate) application: Arc<Board>,
 }
 
 /// Why a question has no answer.
@@ -62,10 +70,21 @@ impl Handle {
         network: Asks<network::Question>,
         application: Asks<application::Question>,
         shared: Arc<Shared>,
+        boards: Boards,
         plan: Plan,
     ) -> Self {
         let started = Instant::now();
-        Self(Arc::new(Inner { network, application, shared, plan, started }))
+        Self(Arc::new(Inner { network, application, shared, boards, plan, started }))
+    }
+
+    /// What the threads publish; needs no answer from them.
+    pub(crate) fn boards(&self) -> &Boards {
+        &self.0.boards
+    }
+
+    /// Since the node was made.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
     }
 
     /// What the node was started with.
@@ -120,7 +139,7 @@ impl Handle {
             serving: self.is_serving(),
             threads: words::threads(node.threads).to_owned(),
             idle: words::idle(node.idle).to_owned(),
-            uptime_s: self.0.started.elapsed().as_secs(),
+            uptime_s: self.uptime().as_secs(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             counters: totals(&network, &application),
         })
@@ -142,22 +161,6 @@ impl Handle {
     /// [`AskError`] when it does not.
     pub(crate) fn view(&self) -> Result<network::View, AskError> {
         self.ask_network(network::Question::View)
-    }
-
-    /// Whether clients are served here: in a cluster with a leader, and executing.
-    ///
-    /// # Errors
-    ///
-    /// [`AskError`] when a thread does not answer.
-    pub fn is_ready(&self) -> Result<bool, AskError> {
-        let status = self.view()?.status;
-        self.application_view()?;
-        let placed = match status.role {
-            Role::Leader | Role::Alone => true,
-            Role::Follower => status.leader.is_some(),
-            Role::Joining | Role::Silent | Role::Candidate => false,
-        };
-        Ok(placed && self.is_serving())
     }
 
     /// Asks the node to hand leadership over, to `to` or to whoever has most of the log; whether that began. It is over
@@ -240,26 +243,6 @@ fn ask<Q, T>(
 }
 
 fn totals(network: &network::View, application: &application::View) -> Totals {
-    let ApplicationCounters {
-        executed,
-        reads,
-        queries,
-        answers,
-        repetitions_answered,
-        too_late,
-        long_answers_dropped,
-        panics,
-    } = application.counters;
-    let executor = [
-        ("executed", executed),
-        ("reads", reads),
-        ("queries", queries),
-        ("answers", answers),
-        ("repetitions_answered", repetitions_answered),
-        ("too_late", too_late),
-        ("long_answers_dropped", long_answers_dropped),
-        ("panics", panics),
-    ];
     let (first, second) = (network.backend, application.backend);
     let backend = [
         ("received", first.received + second.received),
@@ -269,8 +252,8 @@ fn totals(network: &network::View, application: &application::View) -> Totals {
     ];
     let named = |(name, total): (&str, u64)| (name.to_owned(), total);
     Totals {
-        replica: network.counters.iter().map(named).collect(),
-        application: executor.into_iter().map(named).collect(),
+        replica: network.totals.iter().copied().map(named).collect(),
+        application: application.totals.iter().copied().map(named).collect(),
         backend: backend.into_iter().map(named).collect(),
     }
 }

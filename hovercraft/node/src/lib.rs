@@ -26,12 +26,14 @@
 pub mod admin;
 mod application;
 mod audit;
+mod board;
 mod cli;
 mod control;
 pub mod ctl;
 #[allow(unsafe_code, reason = "the one door to libc; see its header")]
 mod ffi;
 mod handle;
+mod health;
 mod hex;
 mod link;
 mod logs;

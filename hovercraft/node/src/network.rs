@@ -22,6 +22,7 @@ use hovercraft::replica::{Arrival, Counters, Replica, Status};
 use raft_core::ids::{LogIndex, NodeId, NodeSet};
 use rtrb::Producer;
 
+use crate::board::{Board, Publisher};
 use crate::link::{Mailbox, Shared};
 use crate::turn::Turn;
 
@@ -48,6 +49,8 @@ pub(crate) enum Question {
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) status: Status,
+    /// Its parts' totals, too.
+    pub(crate) totals: Vec<(&'static str, u64)>,
     pub(crate) counters: Counters,
     pub(crate) backend: BackendCounters,
     /// Who last spoke another version, and which.
@@ -76,7 +79,15 @@ pub(crate) struct Network<Q> {
     addresses: [Option<SocketAddr>; NODES],
     /// Commands that the application half is known to have taken.
     taken: u64,
+    publisher: Publisher,
 }
+
+/// Names on the board for each member, by [`NodeId::place`]; depth [`UNKNOWN`] = the leader has not heard of it, or this
+/// node does not lead.
+pub(crate) const PEER: [&str; 3] = ["peer_depth", "peer_applied", "peer_matched"];
+
+/// Stands for a peer's depth that is not known.
+pub(crate) const UNKNOWN: u64 = u64::MAX;
 
 impl<Q: Queue> Network<Q> {
     /// Around a replica. `commands` has room for all that the replica may have under way (L2).
@@ -93,7 +104,26 @@ impl<Q: Queue> Network<Q> {
         for (id, address) in members {
             addresses[id.place()] = Some(address);
         }
-        Self { queue, replica, commands, shared, mailbox, wake_application, addresses, taken: 0 }
+        let names = replica.gauges().iter().chain(replica.totals()).map(|(name, _)| name);
+        let peers = (0..NODES).flat_map(|_| PEER);
+        let publisher = Publisher::new(Board::new(names.chain(peers), queue.now()));
+        let taken = 0;
+        Self {
+            queue,
+            replica,
+            commands,
+            shared,
+            mailbox,
+            wake_application,
+            addresses,
+            taken,
+            publisher,
+        }
+    }
+
+    /// What this half publishes.
+    pub(crate) fn board(&self) -> Arc<Board> {
+        self.publisher.board()
     }
 
     /// Does what is to be done now.
@@ -123,7 +153,9 @@ impl<Q: Queue> Network<Q> {
         self.shared.hear(self.replica.heard_us());
         work += self.perform();
         self.queue.flush();
-        Turn { now, busy: work > 0, stop }
+        let (queue, replica, busy) = (&self.queue, &self.replica, work > 0);
+        self.publisher.turn(now, busy, || queue.counters(), || numbers(replica));
+        Turn { now, busy, stop }
     }
 
     /// How things are, for tests that run the turns themselves.
@@ -139,6 +171,7 @@ impl<Q: Queue> Network<Q> {
 
     /// Waits until a packet or a waker comes, or the time is over.
     pub(crate) fn wait(&mut self, for_at_most: Duration) {
+        self.publisher.before_sleep(|| numbers(&self.replica));
         self.queue.wait(for_at_most);
     }
 
@@ -169,6 +202,18 @@ impl<Q: Queue> Network<Q> {
     }
 }
 
+/// What stands on the board, in its order.
+fn numbers(replica: &Replica) -> impl Iterator<Item = u64> + '_ {
+    let named = replica.gauges().iter().chain(replica.totals()).map(|(_, value)| value);
+    let peers = NodeId::all().flat_map(|id| {
+        let queue = replica.queue_of(id);
+        queue.map_or([UNKNOWN, 0, 0], |queue| {
+            [queue.depth, queue.applied.to_wire(), queue.matched.to_wire()]
+        })
+    });
+    named.chain(peers)
+}
+
 /// The addresses of `nodes`: the first of the array, as many as the number says.
 fn destinations(
     addresses: &[Option<SocketAddr>; NODES],
@@ -187,10 +232,13 @@ fn destinations(
 fn answer<Q: Queue>(replica: &mut Replica, queue: &Q, now: Instant, question: Question) {
     match question {
         Question::View(to) => {
-            let counters = *replica.counters();
-            let (status, other_version) = (replica.status(), replica.other_version());
-            let _ =
-                to.try_send(View { status, counters, backend: queue.counters(), other_version });
+            let _ = to.try_send(View {
+                status: replica.status(),
+                totals: replica.totals().collect(),
+                counters: *replica.counters(),
+                backend: queue.counters(),
+                other_version: replica.other_version(),
+            });
         }
         Question::Audit(from, to) => {
             let _ = to.try_send(audit_page(replica, from));

@@ -20,7 +20,7 @@ use thiserror::Error;
 use crate::admin::Admin;
 use crate::application::ApplicationHalf;
 use crate::ffi;
-use crate::handle::Handle;
+use crate::handle::{Boards, Handle};
 use crate::link::{Shared, mailbox};
 use crate::network::Network;
 use crate::plan::Plan;
@@ -210,7 +210,9 @@ pub(crate) fn halves<S: Service, Q: Queue>(plan: Plan, service: S, ends: Ends<Q>
         ends.wake_network.filter(|_| !inline),
         plan.application.reply_max as usize,
     );
-    Halves { network, application, handle: Handle::new(ask_network, ask_application, shared, plan) }
+    let boards = Boards { network: network.board(), application: application.board() };
+    let handle = Handle::new(ask_network, ask_application, shared, boards, plan);
+    Halves { network, application, handle }
 }
 
 /// A core that cannot be had.

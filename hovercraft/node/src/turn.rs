@@ -24,6 +24,11 @@ pub(crate) struct Turn {
     pub(crate) stop: bool,
 }
 
+/// The longest sleep between two turns (HC8).
+pub(crate) fn longest_sleep(plain_window: Duration) -> Duration {
+    plain_window / 20
+}
+
 /// What an empty turn does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Idling {
@@ -35,7 +40,7 @@ pub(crate) struct Idling {
 impl Idling {
     /// By the policy; a sleeping loop wakes at least every twentieth of the plain window (HC8).
     pub(crate) fn new(policy: Idle, plain_window: Duration) -> Self {
-        Self { policy, longest: plain_window / 20 }
+        Self { policy, longest: longest_sleep(plain_window) }
     }
 
     /// After an empty turn. `wait` sleeps on what the thread waits for.
@@ -97,7 +102,10 @@ pub(crate) fn run_inline<S: Service, Q: Queue>(
         }
         if !first.busy && !second.busy {
             let deadline = network.deadline().min(application.deadline());
-            idling.pause(first, deadline, |time| network.wait(time));
+            idling.pause(first, deadline, |time| {
+                application.before_sleep();
+                network.wait(time);
+            });
         }
     }
 }

@@ -51,7 +51,7 @@ fn serves(mode: &str, threads: &str, idle: &str) {
         assert!(audits[0].ends_with(&rest));
     }
     for node in &nodes {
-        assert!(node.is_whole() && node.handle().is_ready().unwrap());
+        assert!(node.is_whole() && node.handle().is_ready());
         let status = node.handle().status().unwrap();
         assert_eq!((status.threads.as_str(), status.idle.as_str()), (threads, idle));
         assert_eq!(status.counters.application["executed"], 500);
@@ -199,7 +199,7 @@ fn a_panic_of_the_service_is_answered_and_ends_its_work_unless_it_survives() {
             // The node goes on either way: it has told what happened, and answers.
             assert!(node.is_whole());
             assert_eq!(handle.is_serving(), survives);
-            assert_eq!(handle.is_ready().unwrap(), survives);
+            assert_eq!(handle.is_ready(), survives);
         }
     }
 }

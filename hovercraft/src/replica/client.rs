@@ -76,7 +76,11 @@ impl Replica {
             return self.refuse(form_of(packet), arrival.from, Reason::Overload);
         }
         let arrived = Arrived { now, not_before: arrival.not_before, from: client };
-        match self.reassembly.request(arrived, packet, &mut self.pool) {
+        let progress = self.reassembly.request(arrived, packet, &mut self.pool);
+        if matches!(progress, Progress::Whole(_) | Progress::Partial) {
+            self.counters.body_bytes_copied += packet.payload.len() as u64;
+        }
+        match progress {
             Progress::Whole(request) => self.on_request(now, request, arrival.group),
             Progress::Partial | Progress::Duplicate if lone => {
                 let packet = answer::ack(packet.header.request_id);
@@ -322,6 +326,7 @@ impl Replica {
     }
 
     fn refuse(&mut self, form: AnswerForm, to: SocketAddr, reason: Reason) {
+        self.refusals.count(reason);
         self.outbox.to_client(to, &[&form.refusal(Refusal::new(reason))]);
     }
 }

@@ -48,6 +48,7 @@ use crate::recovery::Recovery;
 use crate::replier::Repliers;
 use crate::store::Store;
 use crate::table::Table;
+use crate::totals::Refusals;
 use crate::wire::{BodyHashKey, Encoder, GroupConfig, Head, Way};
 
 mod alone;
@@ -57,6 +58,7 @@ mod core_outputs;
 mod counters;
 mod lag;
 mod nodes;
+mod numbers;
 mod ordering;
 mod settings;
 mod standing;
@@ -64,8 +66,9 @@ mod status;
 
 pub use client::Arrival;
 pub use counters::Counters;
+pub use numbers::Gauges;
 pub use settings::{Mode, Settings};
-pub use status::{Role, Status};
+pub use status::{Queue, Role, Status};
 
 /// Raft over this crate's entries and configurations.
 pub type Core = Raft<Request, GroupConfig>;
@@ -123,6 +126,7 @@ pub struct Replica {
     other_version: Option<(SocketAddr, u8)>,
     outbox: Outbox,
     counters: Counters,
+    refusals: Refusals,
 }
 
 impl Replica {
@@ -166,6 +170,7 @@ impl Replica {
             other_version: None,
             outbox: Outbox::new(OUTBOX_BYTES, 2 * commands),
             counters: Counters::default(),
+            refusals: Refusals::default(),
             settings,
         }
     }

@@ -204,7 +204,11 @@ impl Replica {
             let Payload::Command(request) = entry.payload else { continue };
             let key = BodyKey { id: request.id, hash: request.hash };
             if self.store.find(&key).is_none() {
-                self.recovery.want(now, key, request.len, from.id, &mut self.pool);
+                let pulled = self.settings.mode == Mode::Raft && !is_inline(request.len);
+                if self.recovery.want(now, key, request.len, from.id, &mut self.pool) {
+                    self.counters.bodies_pulled += u64::from(pulled);
+                    self.counters.bodies_missed += u64::from(!pulled);
+                }
             }
         }
     }
@@ -273,6 +277,7 @@ impl Replica {
             if self.store.find(&key).is_some() || body_hash(&self.hash_key, body) != key.hash {
                 continue;
             }
+            self.counters.body_bytes_copied += body.len() as u64;
             if let Some(body) = self.pool.copy(body).or_else(|| {
                 self.store.evict_kept(&mut self.pool);
                 self.pool.copy(body)
@@ -288,7 +293,7 @@ impl Replica {
         }
         for entry in entries {
             if let Payload::Command(request) = &mut entry.payload {
-                request.inline = request.len as usize <= super::ordering::INLINE_MAX;
+                request.inline = is_inline(request.len);
             }
         }
     }
@@ -312,6 +317,7 @@ impl Replica {
         let hash = |bytes: &[u8]| body_hash(hash_key, bytes);
         let (number, bytes) = (chunk.chunk, chunk.bytes);
         let body = self.recovery.chunk(now, &key, number, bytes, &mut self.pool, hash);
+        self.counters.body_bytes_copied += bytes.len() as u64;
         if let Some(body) = body {
             if self.store.find(&key).is_none() {
                 self.take_body(now, key, body);
@@ -412,6 +418,7 @@ impl Replica {
             return self.refuse_asker(&asker, Reason::Overload);
         }
         self.counters.request_packets += 1;
+        self.counters.body_bytes_copied += forward.body.bytes.len() as u64;
         let key = BodyKey { id: forward.body.id, hash: forward.body.hash };
         let hash_key = &self.hash_key;
         let hash = |bytes: &[u8]| body_hash(hash_key, bytes);
@@ -442,6 +449,11 @@ const LOOK_AFTER_PARKED: Instant = Instant::from_millis(10);
 
 /// Requests for bodies sent per turn, at most.
 const ASKS_PER_BURST: usize = 32;
+
+/// Whether mode `raft` sends a body of this length inside its append.
+fn is_inline(len: u32) -> bool {
+    len as usize <= super::ordering::INLINE_MAX
+}
 
 /// The body that an entry names.
 pub(super) fn key_of(entry: &Entry<Request>) -> Option<BodyKey> {

@@ -22,6 +22,10 @@ pub enum Role {
 }
 
 impl Role {
+    /// All of them, in their order.
+    pub const ALL: [Self; 6] =
+        [Self::Joining, Self::Silent, Self::Follower, Self::Candidate, Self::Leader, Self::Alone];
+
     /// As tools print it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -108,7 +112,7 @@ impl Replica {
         }
     }
 
-    fn role(&self) -> Role {
+    pub(super) fn role(&self) -> Role {
         let Some(core) = &self.core else {
             return match self.settings.mode {
                 Mode::Unreplicated => Role::Alone,
@@ -127,14 +131,6 @@ impl Replica {
         let Some(core) = self.core.as_ref().filter(|core| is_leader(core)) else {
             return Vec::new();
         };
-        let queue = |id| {
-            Some(Queue {
-                id,
-                depth: self.repliers.depth(id)?,
-                applied: self.repliers.applied(id)?,
-                matched: core.match_index(id)?,
-            })
-        };
-        core.configuration().everybody().iter().filter_map(queue).collect()
+        core.configuration().everybody().iter().filter_map(|id| self.queue_of(id)).collect()
     }
 }

@@ -55,6 +55,7 @@ pub(super) enum Content {
     Text,
     Json,
     JsonLines,
+    OpenMetrics,
 }
 
 impl Status {
@@ -80,6 +81,7 @@ impl Content {
             Self::Text => "text/plain; charset=utf-8",
             Self::Json => "application/json",
             Self::JsonLines => "application/x-ndjson",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
 }
@@ -118,6 +120,11 @@ impl<'a> Request<'a> {
     pub(super) fn field(&self, name: &str) -> Option<&'a str> {
         let mut fields = self.query.split('&').filter_map(|field| field.split_once('='));
         fields.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// Whether the query names this field, with or without a value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.query.split('&').any(|field| field.split('=').next() == Some(name))
     }
 
     /// A header, by its name in lower case.

@@ -6,8 +6,9 @@
 //! | `GET /audit?from=I` | `history_checker::audit::AuditRecord`s from index I on, one per line, up to the applied index |
 //! | `GET /state[?query=HEX]` | `history_checker::state::NodeState`; with the service's answer to the query |
 //! | `GET /config` | the effective cluster.ron |
-//! | `GET /livez` | 200 when both threads answer |
-//! | `GET /readyz` | 200 when clients are served here |
+//! | `GET /livez[?verbose]` | 200 when both threads turn, else 503 and which does not |
+//! | `GET /readyz[?verbose]` | 200 when clients are served here, else 503 and why not |
+//! | `GET /metrics` | totals and gauges, for Prometheus |
 //! | `GET /challenge` | [`crate::report::Challenge`] |
 //! | `POST /transfer[?to=N]` | [`crate::report::TransferStarted`]; with a cluster key only under a MAC (see [`command_mac`]) |
 //!
@@ -15,13 +16,16 @@
 //! the header `Audit-Last` says up to which index it goes, so that a reader can tell half an answer from a whole one.
 //!
 //! Invariants:
-//! - A1. Nothing here runs on a node's own threads: they are asked through mailboxes and answer once per turn.
+//! - A1. Nothing here runs on a node's own threads: they are asked through mailboxes and answer once per turn. Health and
+//!   metrics do not even ask: they read what the threads publish, and so speak of a stuck one, too.
 //! - A2. Connections, the bytes of a request and the time for it are bounded; no bytes make it panic.
 //! - A3. What only looks is open to whoever reaches the port. What changes something needs, when the cluster has a key,
 //!   a MAC over a challenge that is used once (HC13).
 
 mod challenges;
 mod http;
+mod metric_names;
+mod metrics;
 mod routes;
 #[cfg(test)]
 mod tests;

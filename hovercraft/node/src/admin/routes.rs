@@ -10,9 +10,10 @@ use raft_core::ids::{LogIndex, NodeId};
 use serde::Serialize;
 
 use super::challenges::Challenges;
-use super::command_mac;
 use super::http::{Answer, Content, Request, Status, write, write_head};
+use super::{command_mac, metrics};
 use crate::handle::{AskError, Handle};
+use crate::health::{Check, report};
 use crate::{audit, hex};
 
 /// What a node can be asked.
@@ -30,7 +31,7 @@ impl Routes {
     /// When the answer cannot be written.
     pub(super) fn answer(&self, request: &Request<'_>, out: &mut impl Write) -> io::Result<()> {
         let known = matches!(request.path, "/status" | "/audit" | "/state" | "/config" | "/livez")
-            || matches!(request.path, "/readyz" | "/challenge" | "/transfer");
+            || matches!(request.path, "/readyz" | "/metrics" | "/challenge" | "/transfer");
         let method = if request.path == "/transfer" { "POST" } else { "GET" };
         let answer = match request.path {
             _ if !known => Answer::text(Status::NotFound, "no such path; see the manual"),
@@ -45,8 +46,9 @@ impl Routes {
             "/status" => self.handle.status().map_or_else(unavailable, |status| json(&status)),
             "/state" => self.state(request).unwrap_or_else(|refused| refused),
             "/config" => Answer::text(Status::Ok, self.handle.plan().cluster.to_ron().trim_end()),
-            "/livez" => self.is_ready().map_or_else(|refused| refused, |_| ok()),
-            "/readyz" => self.readiness(),
+            "/livez" => health("livez", &self.handle.live_checks(), request),
+            "/readyz" => health("readyz", &self.handle.ready_checks(), request),
+            "/metrics" => metrics::answer(&self.handle),
             "/challenge" => {
                 let challenge = hex::digits(&self.challenges.give(Instant::now()));
                 json(&crate::report::Challenge { challenge })
@@ -54,22 +56,6 @@ impl Routes {
             _ => self.transfer(request).unwrap_or_else(|refused| refused),
         };
         write(out, &answer)
-    }
-
-    fn is_ready(&self) -> Result<bool, Answer> {
-        self.handle.is_ready().map_err(unavailable)
-    }
-
-    fn readiness(&self) -> Answer {
-        match self.is_ready() {
-            Ok(true) => ok(),
-            Ok(false) if !self.handle.is_serving() => {
-                let text = "a panic of the service ended it: restart this node";
-                Answer::text(Status::ServiceUnavailable, text)
-            }
-            Ok(false) => Answer::text(Status::ServiceUnavailable, "no leader, or no member of one"),
-            Err(refused) => refused,
-        }
     }
 
     fn state(&self, request: &Request<'_>) -> Result<Answer, Answer> {
@@ -174,8 +160,10 @@ impl Routes {
     }
 }
 
-fn ok() -> Answer {
-    Answer::text(Status::Ok, "ok")
+/// 200 when every check is good; `?verbose` lists them all.
+fn health(name: &str, checks: &[Check], request: &Request<'_>) -> Answer {
+    let (good, text) = report(name, checks, request.has("verbose"));
+    Answer::text(if good { Status::Ok } else { Status::ServiceUnavailable }, &text)
 }
 
 fn json(value: &impl Serialize) -> Answer {

@@ -13,14 +13,14 @@ use crate::testing::{Scratch, read, text};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server without replication, at once ready; its admin address.
-fn node(fields: &str) -> (Node, SocketAddr) {
+pub(super) fn node(fields: &str) -> (Node, SocketAddr) {
     let text = text(1, &format!("mode: unreplicated, idle: sleep, {fields}"));
     let plan = Plan::new(read(&text), None, Some(1)).unwrap();
     let address = plan.member.admin;
     (Node::start(plan, Kv::default()).unwrap(), address)
 }
 
-fn get(address: SocketAddr, path: &str) -> Result<String, String> {
+pub(super) fn get(address: SocketAddr, path: &str) -> Result<String, String> {
     let answer = ctl::get(address, path, PATIENCE).map_err(|error| error.to_string())?;
     Ok(String::from_utf8(answer).unwrap())
 }

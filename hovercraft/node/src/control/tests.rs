@@ -46,7 +46,7 @@ fn view(role: Role, leader: Option<u8>) -> View {
         queues: Vec::new(),
     };
     let backend = dataplane::backend::BackendCounters::default();
-    View { status, counters: Counters::default(), backend, other_version: None }
+    View { status, totals: Vec::new(), counters: Counters::default(), backend, other_version: None }
 }
 
 fn look(watch: &mut Watch, view: &View) -> String {

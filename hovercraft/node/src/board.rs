@@ -1,0 +1,187 @@
+//! Numbers that a thread publishes of itself, for anybody to read at any time, also when the thread is stuck (design,
+//! section 5).
+//!
+//! Invariants:
+//! - B1. One writer, relaxed stores, lines of the cache that nobody else writes: publishing waits for nobody.
+//! - B2. Each number is one that the thread had; two of them may be of different publications.
+//! - B3. Publishing allocates nothing: names and places are settled when the board is made.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+use crossbeam::utils::CachePadded;
+use dataplane::backend::{BackendCounters, Instant};
+
+/// Time between two publications.
+const PUBLISH_EVERY: Duration = Duration::from_millis(1);
+
+/// Numbers in one line.
+const LINE: usize = 16;
+
+/// What stands first on every board: the back end's totals, which cost system calls.
+const BACKEND: [&str; 4] = ["received", "sent", "dropped_receive", "dropped_send"];
+
+/// What one thread publishes.
+#[derive(Debug)]
+pub(crate) struct Board {
+    /// Nanoseconds of the node's clock at the begin of the last turn.
+    beat: CachePadded<AtomicU64>,
+    names: Box<[&'static str]>,
+    numbers: Box<[CachePadded<[AtomicU64; LINE]>]>,
+}
+
+/// All numbers of a board as they were read.
+#[derive(Clone, Debug)]
+pub(crate) struct Numbers {
+    names: Box<[&'static str]>,
+    values: Vec<u64>,
+}
+
+impl Board {
+    /// For the back end's totals and the numbers of these names; the thread begins at `now`.
+    pub(crate) fn new(names: impl Iterator<Item = &'static str>, now: Instant) -> Arc<Self> {
+        let names: Box<[&str]> = BACKEND.into_iter().chain(names).collect();
+        let lines = names.len().div_ceil(LINE);
+        let board = Self {
+            beat: CachePadded::default(),
+            names,
+            numbers: (0..lines).map(|_| CachePadded::default()).collect(),
+        };
+        board.beat(now);
+        Arc::new(board)
+    }
+
+    /// The thread goes on, at `now`.
+    pub(crate) fn beat(&self, now: Instant) {
+        self.beat.store(nanoseconds(now), Ordering::Relaxed);
+    }
+
+    /// The begin of the thread's last turn.
+    pub(crate) fn last_beat(&self) -> Instant {
+        Duration::from_nanos(self.beat.load(Ordering::Relaxed))
+    }
+
+    /// As they are now.
+    pub(crate) fn read(&self) -> Numbers {
+        let values = self.numbers.iter().flat_map(|line| line.iter());
+        let values = values.map(|number| number.load(Ordering::Relaxed));
+        Numbers { names: self.names.clone(), values: values.take(self.names.len()).collect() }
+    }
+
+    fn put(&self, from: usize, values: impl Iterator<Item = u64>) {
+        let places = self.numbers.iter().flat_map(|line| line.iter()).skip(from);
+        for (place, value) in places.zip(values) {
+            place.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Numbers {
+    /// The number of this name, and 0 when there is none.
+    pub(crate) fn get(&self, name: &str) -> u64 {
+        self.iter().find(|(known, _)| *known == name).map_or(0, |(_, value)| value)
+    }
+
+    /// Each with its name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.names.iter().copied().zip(self.values.iter().copied())
+    }
+}
+
+/// The writing end of a board.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    board: Arc<Board>,
+    next: Instant,
+    /// Something happened since the last publication.
+    stale: bool,
+}
+
+impl Publisher {
+    pub(crate) fn new(board: Arc<Board>) -> Self {
+        Self { board, next: Duration::ZERO, stale: true }
+    }
+
+    /// What it writes on.
+    pub(crate) fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board)
+    }
+
+    /// The thread goes on, in the middle of a turn.
+    pub(crate) fn beat(&self, now: Instant) {
+        self.board.beat(now);
+    }
+
+    /// At the end of a turn that began at `now`: publishes when it is time to.
+    pub(crate) fn turn<I: Iterator<Item = u64>>(
+        &mut self,
+        now: Instant,
+        busy: bool,
+        backend: impl FnOnce() -> BackendCounters,
+        numbers: impl FnOnce() -> I,
+    ) {
+        self.board.beat(now);
+        self.stale |= busy;
+        if now < self.next {
+            return;
+        }
+        let BackendCounters { received, sent, dropped_receive, dropped_send } = backend();
+        self.board.put(0, [received, sent, dropped_receive, dropped_send].into_iter());
+        self.board.put(BACKEND.len(), numbers());
+        (self.next, self.stale) = (now + PUBLISH_EVERY, false);
+    }
+
+    /// Before a sleep: what happened since the last time, without the back end's totals.
+    pub(crate) fn before_sleep<I: Iterator<Item = u64>>(&mut self, numbers: impl FnOnce() -> I) {
+        if core::mem::take(&mut self.stale) {
+            self.board.put(BACKEND.len(), numbers());
+        }
+    }
+}
+
+fn nanoseconds(time: Instant) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 40] = ["some"; 40];
+
+    fn board() -> Arc<Board> {
+        let names = NAMES.into_iter().take(20).chain(["last"]);
+        Board::new(names, Duration::from_nanos(7))
+    }
+
+    #[test]
+    fn what_is_published_is_read_by_name() {
+        let (board, ms) = (board(), Duration::from_millis);
+        let mut publisher = Publisher::new(Arc::clone(&board));
+        let backend = || BackendCounters { received: 1, dropped_send: 4, ..Default::default() };
+        publisher.turn(ms(1), true, backend, || 100..121);
+        let numbers = board.read();
+        assert_eq!(numbers.iter().count(), 25);
+        let named = ["received", "dropped_send", "some", "last", "other"];
+        assert_eq!(named.map(|name| numbers.get(name)), [1, 4, 100, 120, 0]);
+    }
+
+    #[test]
+    fn it_is_published_every_millisecond_and_before_a_sleep_when_something_happened() {
+        let (board, us) = (board(), Duration::from_micros);
+        let mut publisher = Publisher::new(Arc::clone(&board));
+        let mut turn = |at, busy, value: u64, sleeps: bool| {
+            publisher.turn(us(at), busy, BackendCounters::default, || [value].into_iter());
+            if sleeps {
+                publisher.before_sleep(|| [value].into_iter());
+            }
+            (board.read().get("some"), board.last_beat())
+        };
+        assert_eq!(turn(10, true, 1, false), (1, us(10)));
+        assert_eq!(turn(1_009, true, 2, false), (1, us(1_009)), "too early");
+        assert_eq!(turn(1_009, false, 2, true), (2, us(1_009)));
+        assert_eq!(turn(1_009, false, 3, true), (2, us(1_009)), "nothing happened");
+        assert_eq!(turn(1_010, false, 4, false), (4, us(1_010)));
+    }
+}
