@@ -119,8 +119,6 @@ pub struct Birth {
     list: LifeList,
     /// For each place of the list, when the question was asked to which this member reported the list as it is now.
     agreed: [Option<Instant>; NodeId::MAX_NODES as usize],
-    /// Nodes outside the file that may have memory.
-    also_ask: NodeSet,
     /// The questions that may still be answered, newest last (B1).
     questions: VecDeque<(u64, Instant)>,
     next_round: Instant,
@@ -154,7 +152,6 @@ impl Birth {
             standing: Standing::Asking,
             list,
             agreed: [None; NodeId::MAX_NODES as usize],
-            also_ask: NodeSet::EMPTY,
             questions: VecDeque::with_capacity(2 * ROUNDS as usize),
             next_round: now,
             quiet_since: now,
@@ -201,13 +198,6 @@ impl Birth {
         } else if self.settings.members.contains(head.sender.id) {
             self.on_life(asked_at, head.sender, report);
             self.try_birth(now);
-        }
-    }
-
-    /// Some packet hints that `node` may have memory: ask it too, whatever the file says.
-    pub fn ask(&mut self, node: NodeId) {
-        if node != self.settings.me.id {
-            self.also_ask.insert(node);
         }
     }
 
@@ -312,8 +302,7 @@ impl Birth {
         let limit = self.settings.election_timeout_max;
         self.questions.retain(|&(_, asked_at)| now.saturating_sub(asked_at) <= limit);
         self.questions.push_back((nonce, now));
-        let asked = self.settings.members.or(self.also_ask);
-        for to in asked.iter().filter(|&to| to != self.settings.me.id) {
+        for to in self.settings.members.iter().filter(|&to| to != self.settings.me.id) {
             self.outputs.push_back(Output::Question { to, nonce });
         }
         let slowly = matches!(self.standing, Standing::Silent { .. });

@@ -12,10 +12,20 @@ use crate::wire::Chunk;
 /// How long an incomplete request is kept without a new chunk.
 const TTL: Duration = Duration::from_millis(400);
 
+/// A request of which chunks are missing.
+#[derive(Clone, Debug)]
+struct Part {
+    /// When the last chunk came.
+    touched: Instant,
+    /// The request waits since then, as far as any chunk tells (HC8).
+    age_from: Instant,
+    assembly: Assembly,
+}
+
 /// Requests of which chunks are missing.
 #[derive(Clone, Debug)]
 pub(crate) struct Forwards {
-    parts: Vec<(Instant, Assembly)>,
+    parts: Vec<Part>,
     max: usize,
     /// Chunks that found no room. Total.
     pub dropped: u64,
@@ -29,16 +39,18 @@ impl Forwards {
         Self { parts: Vec::with_capacity(max), max, dropped: 0 }
     }
 
-    /// A chunk came; the body when it was the last one and `hash` agrees.
+    /// A chunk came, of a request that waits since `age_from`; the body, and since when it waits, when it was the last one and `hash`
+    /// agrees.
     pub(crate) fn chunk(
         &mut self,
         now: Instant,
+        age_from: Instant,
         key: &BodyKey,
         chunk: &Chunk<'_>,
         pool: &mut Pool,
         hash: impl Fn(&[u8]) -> u64,
-    ) -> Option<Body> {
-        let known = self.parts.iter().position(|(_, part)| part.key() == *key);
+    ) -> Option<(Body, Instant)> {
+        let known = self.parts.iter().position(|part| part.assembly.key() == *key);
         let at = match known {
             Some(at) => at,
             None => {
@@ -48,19 +60,21 @@ impl Forwards {
                     self.dropped += 1;
                     return None;
                 };
-                self.parts.push((now, assembly));
+                self.parts.push(Part { touched: now, age_from, assembly });
                 self.parts.len() - 1
             }
         };
-        let (touched, part) = &mut self.parts[at];
-        *touched = now;
-        part.put(chunk.chunk, chunk.bytes);
-        if !part.is_complete() {
+        let part = &mut self.parts[at];
+        part.touched = now;
+        part.age_from = part.age_from.min(age_from);
+        part.assembly.put(chunk.chunk, chunk.bytes);
+        if !part.assembly.is_complete() {
             return None;
         }
-        let body = self.parts.swap_remove(at).1.into_body();
+        let Part { age_from, assembly, .. } = self.parts.swap_remove(at);
+        let body = assembly.into_body();
         if hash(&body) == key.hash {
-            return Some(body);
+            return Some((body, age_from));
         }
         pool.give_back(body);
         self.dropped += 1;
@@ -71,8 +85,8 @@ impl Forwards {
     pub(crate) fn expire(&mut self, now: Instant, pool: &mut Pool) {
         let mut at = 0;
         while at < self.parts.len() {
-            if self.parts[at].0 + TTL <= now {
-                self.parts.swap_remove(at).1.abandon(pool);
+            if self.parts[at].touched + TTL <= now {
+                self.parts.swap_remove(at).assembly.abandon(pool);
             } else {
                 at += 1;
             }

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use r2p2::Instant;
 use r2p2::buffer::{Body, Pool};
-use raft_core::ids::{NodeId, NodeSet};
+use raft_core::ids::{LogIndex, NodeId, NodeSet};
 
 use crate::assembly::Assembly;
 use crate::store::BodyKey;
@@ -28,6 +28,19 @@ pub(crate) struct Ask {
     pub to: NodeId,
     /// What.
     pub wanted: Wanted,
+    /// Index of the entry that names it.
+    pub index: LogIndex,
+    /// Number of the question whether anybody has it.
+    pub question: u64,
+}
+
+/// A body that no member has or has applied, though all of them are there (HC1d): the log cannot be applied past it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct LostBody {
+    /// Index of the entry that names it.
+    pub index: LogIndex,
+    /// Its name.
+    pub key: BodyKey,
 }
 
 totals! {
@@ -54,6 +67,22 @@ struct Want {
     /// Whom to ask next: the first in rotation from here that is there.
     turn: u8,
     asked: u64,
+    /// Index of the entry that names it.
+    index: LogIndex,
+    since: Instant,
+    question: Question,
+}
+
+/// Whether anybody has a body (HC1d): one question goes to every member once; then the next begins.
+#[derive(Clone, Copy, Debug, Default)]
+struct Question {
+    number: u64,
+    /// Of the configuration whose members are asked.
+    epoch: LogIndex,
+    asked: NodeSet,
+    lacking: NodeSet,
+    /// Whether it began so late that no copy can be under way from the client any more.
+    is_late: bool,
 }
 
 /// The bodies that this node misses.
@@ -61,29 +90,33 @@ struct Want {
 pub(crate) struct Recovery {
     wants: Vec<Want>,
     wants_max: usize,
+    /// Number of the newest question.
+    questions: u64,
     /// Totals.
     pub counters: RecoveryCounters,
 }
 
 impl Recovery {
-    /// At most `wants_max` bodies are missed at a time.
+    /// At most `wants_max` bodies are missed at a time. Questions are numbered from `seed` on: no two lives ask the same.
     #[must_use]
-    pub(crate) fn new(wants_max: u32) -> Self {
+    pub(crate) fn new(wants_max: u32, seed: u64) -> Self {
         let wants_max = wants_max as usize;
         Self {
             wants: Vec::with_capacity(wants_max),
             wants_max,
+            questions: seed,
             counters: RecoveryCounters::default(),
         }
     }
 
-    /// Body `key` of `len` bytes is missing; `source` surely has it. False when it is wanted already, or cannot be asked for.
+    /// Body `key` of `len` bytes, named at `index`, is missing; `source` surely has it. False when it is wanted already, or cannot be asked for.
     pub(crate) fn want(
         &mut self,
         now: Instant,
         key: BodyKey,
         len: u32,
         source: NodeId,
+        index: LogIndex,
         pool: &mut Pool,
     ) -> bool {
         if self.wants.iter().any(|want| want.assembly.key() == key) {
@@ -101,6 +134,9 @@ impl Recovery {
             wait: RETRY_MIN,
             turn: source.number(),
             asked: 0,
+            index,
+            since: now,
+            question: Question::default(),
         });
         true
     }
@@ -149,6 +185,7 @@ impl Recovery {
             return None;
         }
         let want = self.wants.swap_remove(at);
+        let index = want.index;
         let len = want.assembly.len();
         let body = want.assembly.into_body();
         if hash(&body) == key.hash {
@@ -160,15 +197,34 @@ impl Recovery {
         pool.give_back(body);
         // Of the next node: what this one has may be spoilt for good.
         let next = NodeId::new(want.turn).unwrap_or_default();
-        self.want(now, *key, len, next, pool);
+        self.want(now, *key, len, next, index, pool);
         None
     }
 
-    /// The next request that is due, to one of `peers`.
-    pub(crate) fn poll(&mut self, now: Instant, peers: NodeSet) -> Option<Ask> {
+    /// The next request that is due, to one of `peers`, the others of the configuration at `epoch`. A client's copy may come for
+    /// `patience` after the body was first missed.
+    pub(crate) fn poll(
+        &mut self,
+        now: Instant,
+        peers: NodeSet,
+        epoch: LogIndex,
+        patience: Duration,
+    ) -> Option<Ask> {
         let want = self.wants.iter_mut().find(|want| want.next_ask <= now)?;
         let rotation = (0..NodeId::MAX_NODES).map(|n| (want.turn + n) % NodeId::MAX_NODES);
         let to = rotation.filter_map(NodeId::new).find(|&node| peers.contains(node))?;
+        let question = &mut want.question;
+        if question.epoch != epoch || question.number == 0 || question.asked.contains(to) {
+            self.questions = self.questions.wrapping_add(1).max(1);
+            *question = Question {
+                number: self.questions,
+                epoch,
+                is_late: now.saturating_sub(want.since) >= patience,
+                ..Question::default()
+            };
+        }
+        question.asked.insert(to);
+        let number = question.number;
         let (first, bits) = want.assembly.wanted();
         want.turn = (to.number() + 1) % NodeId::MAX_NODES;
         want.next_ask = now + want.wait;
@@ -177,7 +233,29 @@ impl Recovery {
         self.counters.bodies_asked += 1;
         let BodyKey { id, hash } = want.assembly.key();
         let len = want.assembly.len();
-        Some(Ask { to, wanted: Wanted { id, hash, len, first, chunks: bits } })
+        let wanted = Wanted { id, hash, len, first, chunks: bits };
+        Some(Ask { to, wanted, index: want.index, question: number })
+    }
+
+    /// `from` has not got the body and has not applied it, it says to the question `number`. True when by this question all of
+    /// `others`, the members of the configuration at `epoch`, have said so: nobody has it (HC1d).
+    pub(crate) fn lacks(
+        &mut self,
+        key: &BodyKey,
+        number: u64,
+        epoch: LogIndex,
+        from: NodeId,
+        others: NodeSet,
+    ) -> bool {
+        let want = self.wants.iter_mut().find(|want| want.assembly.key() == *key);
+        let Some(want) = want else { return false };
+        let question = &mut want.question;
+        if question.number != number || question.epoch != epoch || !question.asked.contains(from) {
+            return false;
+        }
+        question.lacking.insert(from);
+        let all = others.iter().all(|member| question.lacking.contains(member));
+        question.is_late && all
     }
 
     /// When [`Self::poll`] next has something.
@@ -199,6 +277,9 @@ mod tests {
     use r2p2::request_id::RequestId;
 
     const PEERS: NodeSet = NodeSet::from_wire(0b1110);
+    const INDEX: LogIndex = LogIndex::from_wire(5);
+    const EPOCH: LogIndex = LogIndex::from_wire(2);
+    const PATIENCE: Duration = Duration::from_millis(500);
 
     fn key(hash: u64) -> BodyKey {
         BodyKey { id: RequestId::default(), hash }
@@ -215,12 +296,16 @@ mod tests {
     #[test]
     fn hc6c_a_missing_body_is_asked_of_one_node_after_the_other() {
         let mut pool = Pool::new(1 << 20);
-        let mut recovery = Recovery::new(4);
-        recovery.want(ms(0), key(9), 10, node(2), &mut pool);
-        assert_eq!(recovery.poll(ms(0), PEERS), None, "the client's copy may be just behind");
+        let mut recovery = Recovery::new(4, 7);
+        recovery.want(ms(0), key(9), 10, node(2), INDEX, &mut pool);
+        assert_eq!(
+            recovery.poll(ms(0), PEERS, EPOCH, PATIENCE),
+            None,
+            "the client's copy may be just behind"
+        );
         let mut asked = Vec::new();
         for now in 1..200 {
-            asked.extend(recovery.poll(ms(now), PEERS).map(|ask| ask.to.number()));
+            asked.extend(recovery.poll(ms(now), PEERS, EPOCH, PATIENCE).map(|ask| ask.to.number()));
         }
         assert_eq!(asked[..4], [2, 3, 1, 2]);
     }
@@ -228,8 +313,8 @@ mod tests {
     #[test]
     fn hc6c_a_body_with_another_hash_is_thrown_away_and_asked_for_anew() {
         let mut pool = Pool::new(1 << 20);
-        let mut recovery = Recovery::new(4);
-        recovery.want(ms(0), key(9), 3, node(1), &mut pool);
+        let mut recovery = Recovery::new(4, 7);
+        recovery.want(ms(0), key(9), 3, node(1), INDEX, &mut pool);
         let hash = |bytes: &[u8]| u64::from(bytes[0]);
         assert_eq!(recovery.chunk(ms(1), &key(9), 0, &[8, 8, 8], &mut pool, hash), None);
         assert!(recovery.is_wanted(&key(9)));
@@ -240,17 +325,17 @@ mod tests {
     #[test]
     fn a_long_body_is_asked_for_64_chunks_at_a_time_without_waiting() {
         let mut pool = Pool::new(1 << 22);
-        let mut recovery = Recovery::new(1);
+        let mut recovery = Recovery::new(1, 7);
         let chunks = 100u16;
         let bytes = vec![5; crate::wire::CHUNK_LEN];
         let len = u32::from(chunks) * 1_280;
-        recovery.want(ms(0), key(5), len, node(1), &mut pool);
-        let ask = recovery.poll(ms(1), PEERS).unwrap();
+        recovery.want(ms(0), key(5), len, node(1), INDEX, &mut pool);
+        let ask = recovery.poll(ms(1), PEERS, EPOCH, PATIENCE).unwrap();
         assert_eq!((ask.wanted.first, ask.wanted.chunks), (0, u64::MAX));
         for chunk in 0..64 {
             assert_eq!(recovery.chunk(ms(1), &key(5), chunk, &bytes, &mut pool, |_| 5), None);
         }
-        let ask = recovery.poll(ms(1), PEERS).unwrap();
+        let ask = recovery.poll(ms(1), PEERS, EPOCH, PATIENCE).unwrap();
         assert_eq!((ask.wanted.first, ask.wanted.chunks.count_ones()), (64, 36));
         let rest = (64..chunks)
             .find_map(|chunk| recovery.chunk(ms(1), &key(5), chunk, &bytes, &mut pool, |_| 5));

@@ -141,6 +141,17 @@ impl Watch {
         let (status, counters) = (&view.status, &view.counters);
         let last = self.last.as_ref();
         let term = status.term.to_wire();
+        if let (Some(lost), None) = (status.lost_body, last.and_then(|last| last.status.lost_body))
+        {
+            error!(
+                index = %lost.index,
+                session = lost.key.id.session,
+                number = lost.key.id.number,
+                client = %lost.key.id.client.socket(),
+                "the log names a request whose body no member has or has applied, though all of them answered: this node \
+                 has stopped, for the log cannot be applied past it; see what the other nodes say before any is restarted"
+            );
+        }
         let before = last.map_or(0, |last| last.counters.births);
         if counters.births > before {
             warn!(

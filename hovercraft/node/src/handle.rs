@@ -136,7 +136,7 @@ impl Handle {
             parked: status.parked as u64,
             queue: queue.collect(),
             service: plan.group.service.clone(),
-            serving: self.is_serving(),
+            serving: self.is_serving() && status.lost_body.is_none(),
             threads: words::threads(node.threads).to_owned(),
             idle: words::idle(node.idle).to_owned(),
             uptime_s: self.uptime().as_secs(),

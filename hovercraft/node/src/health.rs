@@ -81,6 +81,9 @@ impl Handle {
             Check::new("service", self.is_serving(), || {
                 "a panic of the service ended it: restart this node".to_owned()
             }),
+            Check::new("bodies", get("body_lost") == 0, || {
+                "nobody has a body that the log names: its log says which".to_owned()
+            }),
             Check::new("room", get("overloaded") == 0, || {
                 format!("requests are refused: {} of the log are free", get("log_room"))
             }),

@@ -44,7 +44,8 @@ pub struct NodeStatus {
     pub queue: Vec<QueueStatus>,
     /// What it serves.
     pub service: String,
-    /// Whether the service still executes: false after a panic that it does not survive.
+    /// Whether the service still executes: false after a panic that it does not survive, or when nobody has a body that the log
+    /// names.
     pub serving: bool,
     /// `split` or `inline`.
     pub threads: String,

@@ -345,14 +345,11 @@ fn a_cluster_of_one_is_born_alone() {
 }
 
 #[test]
-fn nodes_outside_the_file_are_asked_when_something_hints_at_them() {
+fn a_node_outside_the_file_is_nobody() {
     let mut node = Node::new();
     let stranger = life(3, 50);
-    node.birth.ask(stranger.id);
     node.run_to(T);
     let nonce = node.nonce;
-    assert!(node.outputs.contains(&Output::Question { to: stranger.id, nonce }));
-    // Without memory it is nobody.
     node.hear(stranger, nonce, false, &[ME, OTHERS[0], OTHERS[1], stranger], None);
     assert_eq!(node.birth.list().len(), 3);
 }

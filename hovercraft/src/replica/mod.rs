@@ -13,7 +13,9 @@
 //! |---|---|
 //! | `client.rs` | HC6d reassembly, HC7c and d repetitions seen early, HC10 admission |
 //! | `ordering.rs` | HC4 repliers and bounds, HC6a entries, HC7e log time |
-//! | `nodes.rs` | HC1a bodies before acknowledgement, HC6c recovery, HC13 strange packets |
+//! | `nodes.rs` | HC1a bodies before acknowledgement, HC13 strange packets |
+//! | `bodies.rs` | HC1d, HC6c recovery |
+//! | `forwarding.rs` | mode `raft`: what clients sent to a follower |
 //! | `commit.rs` | HC3a repliers, HC5 reads, HC7a to c what is decided when applied |
 //! | `core_outputs.rs` | HC1a bodies pinned, HC8 bodies returned |
 //! | `lag.rs` | HC1d bodies let go, HC4 applied indexes told, HC12 a log full of what is not applied |
@@ -52,10 +54,12 @@ use crate::totals::Refusals;
 use crate::wire::{BodyHashKey, Encoder, GroupConfig, Head, Way};
 
 mod alone;
+mod bodies;
 mod client;
 mod commit;
 mod core_outputs;
 mod counters;
+mod forwarding;
 mod lag;
 mod nodes;
 mod numbers;
@@ -64,6 +68,7 @@ mod settings;
 mod standing;
 mod status;
 
+pub use crate::recovery::LostBody;
 pub use client::Arrival;
 pub use counters::Counters;
 pub use numbers::Gauges;
@@ -116,6 +121,8 @@ pub struct Replica {
     /// Whether this node once applied all that it had heard to be committed.
     caught_up: bool,
     stopped: bool,
+    /// A body that nobody has ended this node (HC1d).
+    lost_body: Option<LostBody>,
     /// Set by taking the lead of a log without a configuration (HC7a).
     wants_configuration: bool,
     chunks_left: u32,
@@ -147,7 +154,7 @@ impl Replica {
             store: Store::new(settings.store),
             reassembly: Reassembly::new(settings.reassembly(), settings.seed),
             forwards: Forwards::new(settings.reassembly_max),
-            recovery: Recovery::new(settings.wants_max),
+            recovery: Recovery::new(settings.wants_max, settings.seed),
             parked: Parked::new(settings.parked_max, crate::wire::ENTRIES_MAX),
             parked_check: now,
             table: Table::new(&limits, settings.seed),
@@ -162,6 +169,7 @@ impl Replica {
             unapplied: Unapplied::default(),
             caught_up: settings.mode == Mode::Unreplicated,
             stopped: false,
+            lost_body: None,
             wants_configuration: false,
             chunks_left: CHUNKS_PER_TURN,
             scratch: Vec::with_capacity(crate::wire::ENTRIES_MAX),
@@ -178,9 +186,12 @@ impl Replica {
     /// A packet came.
     pub fn receive(&mut self, now: Instant, arrival: &Arrival<'_>) {
         self.counters.packets += 1;
+        if self.lost_body.is_some() {
+            return;
+        }
         let kind = arrival.bytes.get(2).map_or(0, |byte| byte >> 4);
         if (5..=7).contains(&kind) && self.settings.mode != Mode::Unreplicated {
-            self.receive_node(now, arrival.from, arrival.bytes);
+            self.receive_node(now, arrival);
         } else {
             self.receive_client(now, arrival);
         }
@@ -188,6 +199,9 @@ impl Replica {
 
     /// Nothing more has arrived: requests are ordered, appends and acknowledgements for the whole burst leave now.
     pub fn end_burst(&mut self, now: Instant) {
+        if self.lost_body.is_some() {
+            return;
+        }
         self.chunks_left = CHUNKS_PER_TURN;
         if self.core.is_some() {
             self.order(now);
@@ -205,6 +219,9 @@ impl Replica {
 
     /// Time passed. Harmless when early.
     pub fn tick(&mut self, now: Instant) {
+        if self.lost_body.is_some() {
+            return;
+        }
         if self.settings.mode != Mode::Unreplicated {
             self.tick_birth(now);
         }
@@ -231,6 +248,9 @@ impl Replica {
     /// When [`Self::tick`] next has something to do.
     #[must_use]
     pub fn deadline(&self) -> Instant {
+        if self.lost_body.is_some() {
+            return Instant::MAX;
+        }
         let core = self.core.as_ref().map(Core::deadline);
         let others = [
             core,

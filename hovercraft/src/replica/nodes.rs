@@ -1,27 +1,21 @@
-//! What other nodes send: appends with their missing bodies, recovery, forwarded requests (design HC1, HC6c, HC11, HC13).
+//! What other nodes send, and appends with their missing bodies (design HC1, HC11, HC13).
 
 use core::net::SocketAddr;
 
 use r2p2::Instant;
-use r2p2::extension::Flags;
-use r2p2::header::Policy;
-use r2p2::reassembly::Request as Incoming;
-use r2p2::refusal::Reason;
 use raft_core::entry::{Configuration, Entry, Payload};
-use raft_core::ids::{LogIndex, Member, NodeId, NodeSet, Seq};
+use raft_core::ids::{LogIndex, Member};
 use raft_core::message::{Append, Message};
 
-use super::{Mode, Replica};
-use crate::command::AnswerTo;
-use crate::entry::{EntryKind, Request};
+use super::{Arrival, Mode, Replica};
+use crate::entry::Request;
 use crate::parked::ParkedAppend;
-use crate::store::{BodyKey, Origin};
-use crate::wire::{
-    self, Bodies, Chunk, GroupConfig, Head, NodeMessage, PACKET_MAX, Wanted, WireError, body_hash,
-};
+use crate::store::BodyKey;
+use crate::wire::{self, Bodies, GroupConfig, Head, NodeMessage, WireError, body_hash};
 
 impl Replica {
-    pub(super) fn receive_node(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+    pub(super) fn receive_node(&mut self, now: Instant, arrival: &Arrival<'_>) {
+        let Arrival { from, not_before, bytes, .. } = *arrival;
         let (head, message) = match wire::parse(bytes, self.encoder.key()) {
             Ok(parsed) => parsed,
             Err(error) => return self.count_wire_error(from, error),
@@ -60,13 +54,14 @@ impl Replica {
                 };
                 self.scratch = self.on_append(now, arrived);
             }
-            NodeMessage::BodyRequest(list) => {
+            NodeMessage::BodyRequest { question, list } => {
                 for wanted in list.iter() {
-                    self.give_body(now, head.sender, &wanted);
+                    self.give_body(now, head.sender, &question, &wanted);
                 }
             }
+            NodeMessage::NoBody { question, wanted } => self.on_no_body(&head, &question, &wanted),
             NodeMessage::BodyChunk(chunk) => self.on_chunk(now, &chunk),
-            NodeMessage::Forward(forward) => self.on_forward(now, &forward),
+            NodeMessage::Forward(forward) => self.on_forward(now, not_before, &forward),
             NodeMessage::Applied { term } => {
                 if self.core.as_ref().is_some_and(|core| core.term() == term) {
                     self.counters.reports_received += 1;
@@ -141,7 +136,7 @@ impl Replica {
             let rest = entries.iter().copied();
             self.parked.park(from, append, at, rest, configuration);
             self.answer_with_verified(now, at, from, append);
-            self.want_missing(now, from, &entries);
+            self.want_missing(now, from, append.previous_index, &entries);
             return entries;
         }
         let present = self.present(append.previous_index, &entries);
@@ -196,21 +191,7 @@ impl Replica {
         };
         self.counters.appends_parked += 1;
         self.parked.park(from, append, arrived, rest.iter().copied(), configuration);
-        self.want_missing(now, from, rest);
-    }
-
-    fn want_missing(&mut self, now: Instant, from: Member, entries: &[Entry<Request>]) {
-        for entry in entries {
-            let Payload::Command(request) = entry.payload else { continue };
-            let key = BodyKey { id: request.id, hash: request.hash };
-            if self.store.find(&key).is_none() {
-                let pulled = self.settings.mode == Mode::Raft && !is_inline(request.len);
-                if self.recovery.want(now, key, request.len, from.id, &mut self.pool) {
-                    self.counters.bodies_pulled += u64::from(pulled);
-                    self.counters.bodies_missed += u64::from(!pulled);
-                }
-            }
-        }
+        self.want_missing(now, from, cut_at, rest);
     }
 
     /// The round, the commit and the epoch of an append that cannot be taken yet, on what is known to match.
@@ -252,7 +233,7 @@ impl Replica {
             let previous = parked.append.previous_index;
             if !parked.entries.is_empty() && self.present(previous, &parked.entries) == 0 {
                 // What was here when it was parked may have expired since.
-                self.want_missing(now, parked.from, &parked.entries);
+                self.want_missing(now, parked.from, previous, &parked.entries);
                 return self.parked.put_back(parked);
             }
             let entries = self.on_append(now, parked);
@@ -297,161 +278,13 @@ impl Replica {
             }
         }
     }
-
-    /// A body from another node: bound by appends only (S3).
-    fn take_body(&mut self, now: Instant, key: BodyKey, body: r2p2::buffer::Body) {
-        let origin = Origin {
-            client: key.id.client,
-            plain: false,
-            kind: EntryKind::Write,
-            above_floor: 0,
-            age_from: now,
-            age_log_us: self.heard.us(),
-        };
-        let _ = self.store.insert(key, origin, body, false, &mut self.pool);
-    }
-
-    fn on_chunk(&mut self, now: Instant, chunk: &Chunk<'_>) {
-        let key = BodyKey { id: chunk.id, hash: chunk.hash };
-        let hash_key = &self.hash_key;
-        let hash = |bytes: &[u8]| body_hash(hash_key, bytes);
-        let (number, bytes) = (chunk.chunk, chunk.bytes);
-        let body = self.recovery.chunk(now, &key, number, bytes, &mut self.pool, hash);
-        self.counters.body_bytes_copied += bytes.len() as u64;
-        if let Some(body) = body {
-            if self.store.find(&key).is_none() {
-                self.take_body(now, key, body);
-            } else {
-                self.pool.give_back(body);
-            }
-            self.unpark(now);
-        }
-    }
-
-    /// Another node misses a body: its chunks, as far as this burst's budget goes (HC6c).
-    fn give_body(&mut self, now: Instant, to: Member, wanted: &Wanted) {
-        let key = BodyKey { id: wanted.id, hash: wanted.hash };
-        let Some(at) = self.store.find(&key) else {
-            return self.counters.bodies_not_here += 1;
-        };
-        let head = self.head(now);
-        let (origin, body) = (self.store.origin(at), self.store.body(at));
-        let mut packet = [0; PACKET_MAX];
-        for chunk in wanted.iter() {
-            if self.chunks_left == 0 {
-                return self.counters.recovery_throttled += 1;
-            }
-            let client = if key.id.session == 0 { key.id.client } else { origin.client };
-            let plain = origin.plain && key.id.session == 0;
-            let chunk = Chunk::of(key.id, client, plain, key.hash, body, chunk);
-            let Some(chunk) = chunk.filter(|chunk| chunk.len == wanted.len) else { return };
-            let len = self.encoder.body_chunk(&mut packet, &head, &chunk);
-            self.outbox.to_nodes(NodeSet::only(to.id), &packet[..len], Seq::ZERO);
-            self.chunks_left -= 1;
-            self.counters.chunks_sent += 1;
-        }
-    }
-
-    /// Sends due requests for missing bodies.
-    pub(super) fn ask_for_bodies(&mut self, now: Instant) {
-        let Some(core) = &self.core else { return };
-        let mut peers = core.configuration().everybody();
-        peers.remove(self.settings.me);
-        let mut packet = [0; PACKET_MAX];
-        for _ in 0..ASKS_PER_BURST {
-            let Some(ask) = self.recovery.poll(now, peers) else { return };
-            let head = self.head(now);
-            let len = self.encoder.body_request(&mut packet, &head, [ask.wanted]);
-            self.outbox.to_nodes(NodeSet::only(ask.to), &packet[..len], Seq::ZERO);
-        }
-    }
-
-    /// Mode `raft`: a follower passes a whole request on, once, to its leader. What waited here too long is not: the way to the
-    /// leader and the wait have to stay within a packet's life, which the plain window allows for (HC8).
-    pub(super) fn forward(
-        &mut self,
-        now: Instant,
-        request: Incoming,
-        key: &BodyKey,
-        asker: AnswerTo,
-    ) {
-        let leader = self.core.as_ref().and_then(|core| core.leader());
-        let late = now.saturating_sub(request.age_from) > self.limits.packet_life / 2;
-        if let Some(leader) = leader.filter(|_| !late) {
-            self.send_forward(now, leader, &request, key);
-        } else if leader.is_none() {
-            self.refuse_asker(&asker, Reason::NoLeader);
-        }
-        self.pool.give_back(request.body);
-    }
-
-    fn send_forward(&mut self, now: Instant, leader: NodeId, request: &Incoming, key: &BodyKey) {
-        self.counters.forwarded += 1;
-        let head = self.head(now);
-        let mut packet = [0; PACKET_MAX];
-        let len = u32::try_from(request.body.len()).unwrap_or(u32::MAX);
-        for chunk in 0..wire::chunks_of(len) {
-            let (client, plain) = (request.client, request.plain);
-            let chunk = Chunk::of(key.id, client, plain, key.hash, &request.body, chunk);
-            let Some(body) = chunk else { return };
-            let forward = wire::Forward {
-                body,
-                policy: request.policy as u8,
-                flags: request.flags.to_wire(),
-                above_floor: request.above_floor,
-            };
-            let len = self.encoder.forward(&mut packet, &head, &forward);
-            self.outbox.to_nodes(NodeSet::only(leader), &packet[..len], Seq::ZERO);
-        }
-    }
-
-    /// The leader in mode `raft`: a request that a follower passed on, whole when its last chunk is here.
-    fn on_forward(&mut self, now: Instant, forward: &wire::Forward<'_>) {
-        if !self.leads() || self.settings.mode != Mode::Raft {
-            return self.counters.unexpected_packets += 1;
-        }
-        if forward.body.chunk == 0 && self.is_overloaded() {
-            self.counters.refused_overload += 1;
-            let Chunk { id, client, plain, .. } = forward.body;
-            let (session, number) = (id.session, id.number);
-            let asker = AnswerTo { client, plain, session, number, asked: now };
-            return self.refuse_asker(&asker, Reason::Overload);
-        }
-        self.counters.request_packets += 1;
-        self.counters.body_bytes_copied += forward.body.bytes.len() as u64;
-        let key = BodyKey { id: forward.body.id, hash: forward.body.hash };
-        let hash_key = &self.hash_key;
-        let hash = |bytes: &[u8]| body_hash(hash_key, bytes);
-        let body = self.forwards.chunk(now, &key, &forward.body, &mut self.pool, hash);
-        let Some(body) = body else { return };
-        let (policy, flags) =
-            (Policy::from_nibble(forward.policy), Flags::from_wire(forward.flags));
-        let (Ok(policy), Ok(flags)) = (policy, flags) else {
-            self.counters.bad_packets += 1;
-            return self.pool.give_back(body);
-        };
-        let request = Incoming {
-            id: key.id,
-            client: forward.body.client,
-            plain: forward.body.plain,
-            policy,
-            flags,
-            above_floor: forward.above_floor,
-            body,
-            age_from: now,
-        };
-        self.on_request(now, request, false);
-    }
 }
 
 /// How often parked appends are tried again.
 const LOOK_AFTER_PARKED: Instant = Instant::from_millis(10);
 
-/// Requests for bodies sent per turn, at most.
-const ASKS_PER_BURST: usize = 32;
-
 /// Whether mode `raft` sends a body of this length inside its append.
-fn is_inline(len: u32) -> bool {
+pub(super) fn is_inline(len: u32) -> bool {
     len as usize <= super::ordering::INLINE_MAX
 }
 

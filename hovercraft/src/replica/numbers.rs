@@ -33,6 +33,8 @@ totals! {
         unordered,
         /// Bodies missed.
         missing_bodies,
+        /// Whether nobody has a body that the log names: this node has stopped (HC1d).
+        body_lost,
         /// Appends that wait for a body.
         parked,
         /// Commands handed over and not reported done.
@@ -72,6 +74,7 @@ impl Replica {
             log_reserve: log_reserve as u64,
             unordered: self.store.unordered().into(),
             missing_bodies: self.recovery.len() as u64,
+            body_lost: self.lost_body.is_some().into(),
             parked: self.parked.len() as u64,
             outstanding: self.outstanding.into(),
             sessions: self.table.sessions() as u64,

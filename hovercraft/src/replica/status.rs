@@ -3,6 +3,7 @@
 use raft_core::ids::{LogIndex, NodeId, Term};
 
 use super::{Mode, Replica, is_leader};
+use crate::recovery::LostBody;
 
 /// What a node does in its cluster.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,6 +70,8 @@ pub struct Status {
     pub parked: usize,
     /// Sessions open.
     pub sessions: usize,
+    /// A body that nobody has: this node has stopped, and only an operator can help (HC1d).
+    pub lost_body: Option<LostBody>,
     /// Highest log time heard, in microseconds.
     pub log_time_us: u64,
     /// The leader's view: each member's applied index and queue, where it has reported in this term (HC4).
@@ -107,6 +110,7 @@ impl Replica {
             missing_bodies: self.recovery.len(),
             parked: self.parked.len(),
             sessions: self.table.sessions(),
+            lost_body: self.lost_body,
             log_time_us: self.heard.us(),
             queues: self.queues(),
         }

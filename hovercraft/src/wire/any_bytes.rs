@@ -152,12 +152,17 @@ impl Random {
             6 => {
                 let wanted = Wanted { id, hash: 5, len: request.len, first: number, chunks: 1 };
                 let count = 1 + self.below(30);
-                return encoder.body_request(packet, &head, (0..count).map(|_| wanted));
+                let question = BodyQuestion { term, index: self.index(), number: self.number() };
+                if count > 25 {
+                    return encoder.no_body(packet, &head, &question, &wanted);
+                }
+                let wanted = (0..count).map(|_| wanted);
+                return encoder.body_request(packet, &head, &question, wanted);
             }
             7 => return encoder.body_chunk(packet, &head, &chunk),
             8 => {
                 let (flags, above_floor) = if request.plain { (0, 0) } else { (8, 2) };
-                let forward = Forward { body: chunk, policy: 3, flags, above_floor };
+                let forward = Forward { body: chunk, policy: 3, flags, above_floor, age_us: 9 };
                 return encoder.forward(packet, &head, &forward);
             }
             9 => return encoder.question(packet, &head, 77),

@@ -1,6 +1,7 @@
 //! Bodies between nodes: what is wanted, chunks of it, and requests passed on to the leader.
 
 use r2p2::request_id::{ClientAddress, RequestId};
+use raft_core::ids::{LogIndex, Term};
 use zerocopy::FromBytes;
 use zerocopy::byteorder::network_endian::{U16, U32, U64};
 
@@ -32,6 +33,17 @@ pub struct Wanted {
     pub first: u16,
     /// Bit `n`: chunk `first + n` is wanted. At least one bit is set, none beyond the body's end.
     pub chunks: u64,
+}
+
+/// What a request for a body asks beside it, and an answer repeats: whether anybody has it at all (HC1d).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct BodyQuestion {
+    /// Term of the append that named the body; who is in another one does not say that it lacks it.
+    pub term: Term,
+    /// Index of the entry that names it.
+    pub index: LogIndex,
+    /// Fresh: an answer counts for the newest question only.
+    pub number: u64,
 }
 
 /// A checked list of [`Wanted`], in the packet.
@@ -70,6 +82,8 @@ pub struct Forward<'a> {
     pub flags: u8,
     /// Number above the client's floor; 0 without the extension.
     pub above_floor: u16,
+    /// How long the request is known to have waited by now, in microseconds (HC8).
+    pub age_us: u32,
 }
 
 /// Chunks that a body of `len` bytes is cut into.
@@ -147,10 +161,10 @@ impl<'a> Forward<'a> {
         let body = Chunk::read(&raw.body, plain, bytes)?;
         let (flags, above_floor) = (raw.flags, raw.above_floor.get());
         let extension = flags != 0 || above_floor != 0;
-        if raw.policy > POLICY_MAX || raw.zero != [0; 4] || (plain && extension) {
+        if raw.policy > POLICY_MAX || (plain && extension) {
             return Err(BAD);
         }
-        Ok(Self { body, policy: raw.policy, flags, above_floor })
+        Ok(Self { body, policy: raw.policy, flags, above_floor, age_us: raw.age_us.get() })
     }
 
     pub(super) fn raw(&self) -> RawForward {
@@ -159,12 +173,17 @@ impl<'a> Forward<'a> {
             policy: self.policy,
             flags: self.flags,
             above_floor: U16::new(self.above_floor),
-            zero: [0; 4],
+            age_us: U32::new(self.age_us),
         }
     }
 }
 
 impl Wanted {
+    /// One, and nothing behind it.
+    pub(super) fn parse(tail: &[u8]) -> Result<Self, WireError> {
+        tail.try_into().ok().and_then(Self::read).ok_or(BAD)
+    }
+
     fn read(bytes: &[u8; WANTED_LEN]) -> Option<Self> {
         let RawWanted { body, chunks } = RawWanted::read_from_bytes(bytes).ok()?;
         let client = ClientAddress { ip: body.ip, port: body.port.get() };

@@ -10,8 +10,8 @@ use super::layout::{
     ANSWER, BODIES, CONFIGURATION, GRANTED, Kind, MEMORY, PLAIN, PRE, RawHead, TRANSFER, write_life,
 };
 use super::{
-    Chunk, Forward, HEAD_LEN, Head, MAC_LEN, MacKey, NodeMessage, PACKET_MAX, Packet, VERSION,
-    Wanted, Way, entries,
+    BodyQuestion, Chunk, Forward, HEAD_LEN, Head, MAC_LEN, MacKey, NodeMessage, PACKET_MAX, Packet,
+    VERSION, Wanted, Way, entries,
 };
 use crate::entry::Request;
 
@@ -148,11 +148,12 @@ impl Encoder {
         writer.finish(Kind::Aggregate, head, raw)
     }
 
-    /// Asks for the first of `wanted` that fit, at most [`super::body::WANTED_MAX`]; at least one.
+    /// Asks for the first of `wanted` that fit, at most [`super::body::WANTED_MAX`]; at least one, which `question` is about.
     pub fn body_request(
         &self,
         packet: &mut Packet,
         head: &Head,
+        question: &BodyQuestion,
         wanted: impl IntoIterator<Item = Wanted>,
     ) -> usize {
         let mut writer = self.begin(packet);
@@ -162,8 +163,21 @@ impl Encoder {
             count += 1;
         }
         assert!(count > 0, "a request for no body");
-        let raw = RawHead { count: U16::new(count), ..RawHead::default() };
+        let raw = RawHead { count: U16::new(count), ..of_question(question) };
         writer.finish(Kind::BodyRequest, head, raw)
+    }
+
+    /// The answer of a node that has not got `wanted` (HC1d).
+    pub fn no_body(
+        &self,
+        packet: &mut Packet,
+        head: &Head,
+        question: &BodyQuestion,
+        wanted: &Wanted,
+    ) -> usize {
+        let mut writer = self.begin(packet);
+        writer.put(wanted.raw().as_bytes());
+        writer.finish(Kind::NoBody, head, of_question(question))
     }
 
     /// One chunk of a body.
@@ -245,7 +259,12 @@ impl Encoder {
                 writer.finish()
             }
             NodeMessage::Aggregate(ref said) => self.aggregate(packet, head, said),
-            NodeMessage::BodyRequest(list) => self.body_request(packet, head, list.iter()),
+            NodeMessage::BodyRequest { ref question, list } => {
+                self.body_request(packet, head, question, list.iter())
+            }
+            NodeMessage::NoBody { ref question, ref wanted } => {
+                self.no_body(packet, head, question, wanted)
+            }
             NodeMessage::BodyChunk(ref chunk) => self.body_chunk(packet, head, chunk),
             NodeMessage::Forward(ref forward) => self.forward(packet, head, forward),
             NodeMessage::Question { nonce } => self.question(packet, head, nonce),
@@ -382,6 +401,14 @@ impl Writer<'_> {
 
 fn flag(set: bool, bit: u16) -> u16 {
     if set { bit } else { 0 }
+}
+
+fn of_question(question: &BodyQuestion) -> RawHead {
+    RawHead {
+        previous_index: U64::new(question.index.to_wire()),
+        round: U64::new(question.number),
+        ..of_term(question.term)
+    }
 }
 
 fn of_term(term: Term) -> RawHead {

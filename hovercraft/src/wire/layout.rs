@@ -94,7 +94,7 @@ pub(super) struct RawForward {
     pub(super) policy: u8,
     pub(super) flags: u8,
     pub(super) above_floor: U16,
-    pub(super) zero: [u8; 4],
+    pub(super) age_us: U32,
 }
 
 const _: () = assert!(size_of::<RawChunk>() == 48 && WANTED_LEN == 56);
@@ -117,6 +117,7 @@ pub(super) enum Kind {
     Question = 11,
     Report = 12,
     Applied = 13,
+    NoBody = 14,
 }
 
 const REQUEST: u8 = 5;
@@ -136,7 +137,7 @@ mod uses {
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::RequestVote,
         Self::Vote,
         Self::Append,
@@ -150,6 +151,7 @@ impl Kind {
         Self::Question,
         Self::Report,
         Self::Applied,
+        Self::NoBody,
     ];
 
     /// The kind with this number.
@@ -168,10 +170,11 @@ impl Kind {
             Self::Reject => (REPLY, 0, TERM | PREVIOUS_INDEX | COMMIT | ROUND),
             Self::TimeoutNow | Self::Applied => (ONE_WAY, 0, TERM),
             Self::Aggregate => (ONE_WAY, 0, COUNT | EPOCH | TERM | PREVIOUS_INDEX | FIRST | COMMIT),
-            Self::BodyRequest => (REQUEST, 0, COUNT),
+            Self::BodyRequest => (REQUEST, 0, COUNT | TERM | PREVIOUS_INDEX | ROUND),
             Self::BodyChunk => (REPLY, PLAIN, 0),
             Self::Forward => (ONE_WAY, PLAIN, 0),
             Self::Question => (REQUEST, 0, ROUND),
+            Self::NoBody => (REPLY, 0, TERM | PREVIOUS_INDEX | ROUND),
             Self::Report => (REPLY, CONFIGURATION | MEMORY, COUNT | ROUND),
         }
     }

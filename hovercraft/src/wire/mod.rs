@@ -28,12 +28,13 @@
 //! | 5 reject | 6 | term, previous index, round; commit: the hint | | |
 //! | 6 timeout now | 7 | term | | |
 //! | 7 aggregate | 7 | epoch, term, first, commit: the index; previous index: the set | | `count` applied indexes, u64 each |
-//! | 8 body request | 5 | | | `count` wanted of 56 bytes |
+//! | 8 body request | 5 | term; previous index: of the entry that names the first; round: the question | | `count` wanted of 56 bytes |
 //! | 9 body chunk | 6 | | 64 plain | a chunk |
 //! | 10 forward | 7 | | 64 plain | a chunk, with what R2P2's header said |
 //! | 11 question | 5 | round: the nonce | | |
 //! | 12 report | 6 | round: the nonce repeated | 16 configuration, 128 memory | `count` lives of 9 bytes; configuration |
 //! | 13 applied | 7 | term | | |
+//! | 14 no body | 6 | term, previous index and round of the request | | the wanted that the sender has not got |
 //!
 //! - *entry*: term 8, session 8, number 8, client's IP 16 and port 2, body's hash 8, kind and replier 1 (high nibble: 0 no-op,
 //!   1 configuration, 2 write, 3 read, 4 open, 5 close, plus 8 for the plain wire form), length 3, number above the floor 2,
@@ -46,7 +47,8 @@
 //! - *wanted*: session 8, number 8, client's IP 16 and port 2 (zero with a session), first chunk 2, body's length 4, hash 8,
 //!   bitmap 8: bit `n` asks for chunk `first + n`.
 //! - *chunk*: session 8, number 8, client's IP 16 and port 2, chunk's number 2, body's length 4, hash 8, then its bytes: 1,280,
-//!   fewer in the last. A forward has between hash and bytes: policy 1, the extension's flags 1, number above the floor 2, zero 4.
+//!   fewer in the last. A forward has between hash and bytes: policy 1, the extension's flags 1, number above the floor 2, and how
+//!   long the request has waited, in microseconds, 4.
 //! - *life*: id 1, incarnation 8; ascending by id; incarnation 0 = not known.
 //!
 //! Invariants:
@@ -72,7 +74,9 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub use body::{CHUNK_LEN, Chunk, Forward, Wanted, WantedList, chunk_range, chunks_of};
+pub use body::{
+    BodyQuestion, CHUNK_LEN, Chunk, Forward, Wanted, WantedList, chunk_range, chunks_of,
+};
 pub use configuration::{ConfigurationError, GroupConfig, MemberAddress};
 pub use encode::{AppendWriter, Encoder};
 pub use entries::{Bodies, Entries};
@@ -146,7 +150,19 @@ pub enum NodeMessage<'a> {
     /// A majority acknowledged, as an aggregator saw it (HC9a).
     Aggregate(Aggregate<'a>),
     /// Recovery: which chunks of which bodies are wanted (HC6c).
-    BodyRequest(WantedList<'a>),
+    BodyRequest {
+        /// Whether anybody has the first of them.
+        question: BodyQuestion,
+        /// What is wanted.
+        list: WantedList<'a>,
+    },
+    /// The sender has not got the body that it was asked for (HC1d); whether it has applied it, its head says.
+    NoBody {
+        /// The request's.
+        question: BodyQuestion,
+        /// As it was asked.
+        wanted: Wanted,
+    },
     /// One chunk of a body, asked for or pushed ahead of its entry.
     BodyChunk(Chunk<'a>),
     /// One chunk of a request that a follower passes on to its leader (mode `raft`).

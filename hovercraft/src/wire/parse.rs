@@ -9,8 +9,9 @@ use super::layout::{
     RawHead, TRANSFER, read_life,
 };
 use super::{
-    Aggregate, AppliedList, Bodies, Chunk, Entries, Field, Forward, HEAD_LEN, Head, Lives, MAC_LEN,
-    MacKey, NodeMessage, PACKET_MAX, Report, VERSION, WantedList, Way, WireError,
+    Aggregate, AppliedList, Bodies, BodyQuestion, Chunk, Entries, Field, Forward, HEAD_LEN, Head,
+    Lives, MAC_LEN, MacKey, NodeMessage, PACKET_MAX, Report, VERSION, Wanted, WantedList, Way,
+    WireError,
 };
 use crate::entry::ENTRY_LEN;
 
@@ -81,7 +82,13 @@ fn read_message<'a>(
     Ok(match kind {
         Kind::Append => read_append(raw, tail)?,
         Kind::Aggregate => NodeMessage::Aggregate(read_aggregate(raw, tail)?),
-        Kind::BodyRequest => NodeMessage::BodyRequest(WantedList::parse(raw.count.get(), tail)?),
+        Kind::BodyRequest => NodeMessage::BodyRequest {
+            question: read_question(raw),
+            list: WantedList::parse(raw.count.get(), tail)?,
+        },
+        Kind::NoBody => {
+            NodeMessage::NoBody { question: read_question(raw), wanted: Wanted::parse(tail)? }
+        }
         Kind::BodyChunk => NodeMessage::BodyChunk(Chunk::parse(plain, tail)?),
         Kind::Forward => NodeMessage::Forward(Forward::parse(plain, tail)?),
         Kind::Report => NodeMessage::Report(read_report(raw, tail)?),
@@ -92,6 +99,14 @@ fn read_message<'a>(
             NodeMessage::Raft(read_raft(kind, raw))
         }
     })
+}
+
+fn read_question(raw: &RawHead) -> BodyQuestion {
+    BodyQuestion {
+        term: Term::from_wire(raw.term.get()),
+        index: LogIndex::from_wire(raw.previous_index.get()),
+        number: raw.round.get(),
+    }
 }
 
 fn read_raft(kind: Kind, raw: &RawHead) -> Message {

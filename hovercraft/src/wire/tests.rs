@@ -283,7 +283,9 @@ fn a_request_for_bodies() {
         "{NAME} 0000 00000003 1112131415161718 0000000000000001
          {session} 0002 00010000 3132333435363738 8000000000000000"
     );
-    let bytes = packet("cc0851c0 00000001 01 08 00 02 0002 0000", &no_fields(), &tail);
+    let fields =
+        format!("{ZERO} 0000000000000007 0000000000000009 {ZERO}{ZERO}{ZERO} 8102030405060708");
+    let bytes = packet("cc0851c0 00000001 01 08 00 02 0002 0000", &fields, &tail);
     // 65,536 bytes are 52 chunks: number 2 + 63 is beyond the end.
     assert_eq!(parse(&bytes, None), Err(WireError::Field(Field::Chunk)));
     let bytes = [&bytes[..bytes.len() - 8], &hex("0002000000000001")].concat();
@@ -292,10 +294,18 @@ fn a_request_for_bodies() {
     let chunks = 1 << 49 | 1;
     let second = Wanted { id: write.id, hash: write.hash, len: 65_536, first: 2, chunks };
     let (_, message) = parse(&bytes, None).unwrap();
-    let NodeMessage::BodyRequest(list) = message else { panic!("{message:?}") };
+    let NodeMessage::BodyRequest { question, list } = message else { panic!("{message:?}") };
+    let number = 0x8102_0304_0506_0708;
+    let asked = BodyQuestion { term: Term::from_wire(7), index: LogIndex::from_wire(9), number };
+    assert_eq!(question, asked);
     assert!(list.iter().eq([first, second]));
     assert!(second.iter().eq([2, 51]));
     check(&bytes, message);
+
+    let tail = format!("{NAME} 0000 00000003 1112131415161718 0000000000000001");
+    let bytes = packet("cc0861c0 00000001 01 0e 00 02 0000 0000", &fields, &tail);
+    check(&bytes, NodeMessage::NoBody { question, wanted: first });
+    assert_eq!(parse(&[&bytes[..], &[0; 56]].concat(), None), Err(WireError::Field(Field::Chunk)));
 }
 
 #[test]
@@ -328,7 +338,7 @@ fn the_longest_chunk_and_forward_fit_with_a_mac() {
     let chunk = Chunk::of(requests()[1].id, client(), false, 1, &body, 0).unwrap();
     let mut packet = [0; PACKET_MAX];
     assert_eq!(encoder.body_chunk(&mut packet, &head(), &chunk), 1_456);
-    let forward = Forward { body: chunk, policy: 2, flags: 8, above_floor: 4 };
+    let forward = Forward { body: chunk, policy: 2, flags: 8, above_floor: 4, age_us: 1 };
     let len = encoder.forward(&mut packet, &head(), &forward);
     assert_eq!(len, 1_464);
     assert_eq!(parse(&packet[..len], encoder.key()), Ok((head(), NodeMessage::Forward(forward))));
@@ -337,11 +347,12 @@ fn the_longest_chunk_and_forward_fit_with_a_mac() {
 #[test]
 fn a_forward() {
     let name = "2122232425262728 000000000000002b 00000000000000000000ffff0a4d0004 2328";
-    let tail = format!("{name} 0000 00000002 3132333435363738 02 08 0005 00000000 6869");
+    let tail = format!("{name} 0000 00000002 3132333435363738 02 08 0005 00010203 6869");
     let bytes = packet("cc0871c0 00000001 01 0a 00 02 0000 0000", &no_fields(), &tail);
     let write = requests()[1];
     let body = Chunk::of(write.id, client(), false, write.hash, b"hi", 0).unwrap();
-    check(&bytes, NodeMessage::Forward(Forward { body, policy: 2, flags: 8, above_floor: 5 }));
+    let forward = Forward { body, policy: 2, flags: 8, above_floor: 5, age_us: 0x0001_0203 };
+    check(&bytes, NodeMessage::Forward(forward));
 }
 
 #[test]

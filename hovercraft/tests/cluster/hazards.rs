@@ -110,8 +110,42 @@ fn hc13_a_forged_append_harms_no_node_without_a_key() {
     let mut cluster = Cluster::new(7, shape, Weather::CALM);
     cluster.settle();
     cluster.run_until(cluster.now + Duration::from_millis(200));
-    let (victim, forged) = (cluster.status(3), cluster.status(2));
-    let no_op = |term| Entry { term: Term::from_wire(term), payload: Payload::NoOp };
+    let victim = cluster.status(3);
+    let appends = [
+        (20, vec![no_op(20), no_op(20)]),
+        (21, vec![]),
+        (21, vec![no_op(19), unknown(Term::from_wire(20))]),
+    ];
+    for (term, entries) in appends {
+        forge(&mut cluster, 3, 2, Term::from_wire(term), &entries);
+    }
+    let status = cluster.status(3);
+    assert_eq!((status.last, status.missing_bodies), (victim.commit.plus(1), 1));
+}
+
+/// HC1d, HC13: an append in the leader's name and term names a body that nobody has, and all members are there. The leader, which never
+/// sent it, does not say that it lacks the body: the node must not stop.
+#[test]
+fn hc1d_a_forged_append_stops_no_node() {
+    let shape = Shape { key: false, ..shape(Mode::Hovercraft, 3) };
+    let mut cluster = Cluster::new(8, shape, Weather::CALM);
+    let leader = cluster.settle();
+    cluster.run_until(cluster.now + Duration::from_millis(200));
+    let victim = if leader == 3 { 2 } else { 3 };
+    let term = cluster.status(leader).term;
+    forge(&mut cluster, victim, leader, term, &[unknown(term)]);
+    assert_eq!(cluster.status(victim).missing_bodies, 1);
+    cluster.run_until(cluster.now + Duration::from_secs(3));
+    let status = cluster.status(victim);
+    assert_eq!((status.term, status.lost_body), (term, None));
+}
+
+fn no_op(term: u64) -> Entry<Request> {
+    Entry { term: Term::from_wire(term), payload: Payload::NoOp }
+}
+
+/// An entry whose body nobody has.
+fn unknown(term: Term) -> Entry<Request> {
     let request = Request {
         id: RequestId::new(ClientAddress::default(), 9, 1),
         client: ClientAddress::default(),
@@ -124,34 +158,31 @@ fn hc13_a_forged_append_harms_no_node_without_a_key() {
         replier: NodeId::new(1).unwrap(),
         inline: false,
     };
-    let command = Entry { term: Term::from_wire(20), payload: Payload::Command(request) };
-    let appends = [(20, vec![no_op(20), no_op(20)]), (21, vec![]), (21, vec![no_op(19), command])];
-    let now = cluster.own_time(3);
-    for (term, entries) in appends {
-        let head = Head {
-            sender: Member {
-                id: NodeId::new(2).unwrap(),
-                incarnation: Incarnation::from_wire(forged.incarnation),
-            },
-            cluster_id: victim.cluster_id,
-            ..Head::default()
-        };
-        let append = Append {
-            term: Term::from_wire(term),
-            previous_index: victim.commit,
-            previous_term: victim.term,
-            first_of_term: LogIndex::from_wire(1),
-            count: u16::try_from(entries.len()).unwrap(),
-            ..Append::default()
-        };
-        let (encoder, mut packet) = (Encoder::new(None), [0; PACKET_MAX]);
-        let mut writer = encoder.append(&mut packet, &head, &append);
-        entries.iter().for_each(|entry| writer.entry(entry));
-        let len = writer.finish();
-        let (from, bytes) = (address(2), &packet[..len]);
-        let arrival = Arrival { from, group: false, not_before: now, bytes };
-        cluster.nodes[2].replica.receive(now, &arrival);
-    }
-    let status = cluster.status(3);
-    assert_eq!((status.last, status.missing_bodies), (victim.commit.plus(1), 1));
+    Entry { term, payload: Payload::Command(request) }
+}
+
+/// Node `to` gets an append that passes for one of `leader`, after what it has committed.
+fn forge(cluster: &mut Cluster, to: u8, leader: u8, term: Term, entries: &[Entry<Request>]) {
+    let (victim, forged) = (cluster.status(to), cluster.status(leader));
+    let incarnation = Incarnation::from_wire(forged.incarnation);
+    let head = Head {
+        sender: Member { id: NodeId::new(leader).unwrap(), incarnation },
+        cluster_id: victim.cluster_id,
+        ..Head::default()
+    };
+    let append = Append {
+        term,
+        previous_index: victim.commit,
+        previous_term: victim.term,
+        first_of_term: LogIndex::from_wire(1),
+        count: u16::try_from(entries.len()).unwrap(),
+        ..Append::default()
+    };
+    let (encoder, mut packet) = (Encoder::new(None), [0; PACKET_MAX]);
+    let mut writer = encoder.append(&mut packet, &head, &append);
+    entries.iter().for_each(|entry| writer.entry(entry));
+    let len = writer.finish();
+    let (now, from) = (cluster.own_time(to), address(leader));
+    let arrival = Arrival { from, group: false, not_before: now, bytes: &packet[..len] };
+    cluster.nodes[usize::from(to - 1)].replica.receive(now, &arrival);
 }

@@ -54,6 +54,7 @@ pub(super) const GAUGES: &[Gauge] = &[
     gauge("log_reserve_entries", "log_reserve", "How many of these are not for requests"),
     gauge("unordered_requests", "unordered", "Requests that wait to be ordered"),
     gauge("missing_bodies", "missing_bodies", "Bodies that the log names and the node has yet to get"),
+    gauge("body_lost", "body_lost", "Whether the node has stopped because nobody has a body that its log names"),
     gauge("parked_appends", "parked", "Appends that wait for a body"),
     gauge("commands_outstanding", "outstanding", "Commands handed to the application thread and not reported done"),
     gauge("sessions", "sessions", "Open sessions"),

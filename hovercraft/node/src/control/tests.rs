@@ -1,7 +1,9 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use hovercraft::replica::{Counters, Status};
+use hovercraft::replica::{Counters, LostBody, Status};
+use hovercraft::store::BodyKey;
+use r2p2::request_id::{ClientAddress, RequestId};
 use raft_core::ids::{LogIndex, NodeId, Term};
 
 use super::*;
@@ -42,6 +44,7 @@ fn view(role: Role, leader: Option<u8>) -> View {
         missing_bodies: 0,
         parked: 0,
         sessions: 0,
+        lost_body: None,
         log_time_us: 0,
         queues: Vec::new(),
     };
@@ -81,6 +84,19 @@ fn hc11_births_and_lives_that_are_no_members_are_loud() {
     let said = look(&mut watch, &view(Role::Silent, None));
     assert!(said.contains("this life is not a member of the cluster that lives"), "{said}");
     assert!(said.contains("incarnation=00000000000000ab"), "{said}");
+}
+
+#[test]
+fn hc1d_a_body_that_nobody_has_is_told_to_the_operator() {
+    let mut watch = Watch::new(Instant::now());
+    look(&mut watch, &view(Role::Follower, Some(2)));
+    let mut stopped = view(Role::Follower, Some(2));
+    let key = BodyKey { id: RequestId::new(ClientAddress::default(), 5, 6), hash: 7 };
+    stopped.status.lost_body = Some(LostBody { index: LogIndex::from_wire(44), key });
+    let said = look(&mut watch, &stopped);
+    assert!(said.contains("ERROR") && said.contains("whose body no member has"), "{said}");
+    assert!(said.contains("index=i44 session=5 number=6"), "{said}");
+    assert_eq!(look(&mut watch, &stopped), "", "once");
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub(super) fn table(rows: &[Row<'_>]) -> String {
                     queue.map_or_else(none, |queue| queue.depth.to_string()),
                 ]);
                 if !status.serving {
-                    trouble.push(format!("node {id}: its service has panicked; restart it"));
+                    trouble.push(format!("node {id}: it has stopped (a panic of its service, or a lost body): its log says why"));
                 }
             }
             Err(error) => {

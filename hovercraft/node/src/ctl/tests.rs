@@ -54,7 +54,7 @@ fn the_table_shows_each_member_and_who_does_not_answer() {
     assert_eq!(lines[1][..9], ["1", "leader", "3", "1", "1000", "1000", "0", "4", "0"]);
     assert_eq!(lines[2][..9], ["2", "follower", "3", "1", "1000", "990", "10", "4", "17"]);
     assert_eq!(lines[3][..5], ["3", "no", "answer", "-", "-"]);
-    assert!(shown.contains("node 2: its service has panicked"), "{shown}");
+    assert!(shown.contains("node 2: it has stopped"), "{shown}");
     assert!(shown.contains("node 3: no answer: connection refused"), "{shown}");
     let column = shown.lines().next().unwrap().find("address").unwrap();
     for (line, member) in shown.lines().skip(1).zip(members) {

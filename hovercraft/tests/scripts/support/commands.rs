@@ -9,6 +9,8 @@
 //! burst n1 [kind]                   what is under way to n1, from anybody, as one burst
 //! drop n1 n2 [kind]                 .. lost
 //! again n1 n2 [kind]                the last such message comes once more
+//! lacks n1 n2 [applied=5]           to the body request from n2 that it got last n1 says that it has not got the body, whatever it has;
+//!                                   the answer is under way
 //! mangle n1 n2                      the last byte of what is under way from n1 to n2 is another
 //! quiet COMMAND                     without heartbeats, acknowledgements and news of commits
 //! timeout n2                        time passes until n2 stands for election; nobody else notices
@@ -22,12 +24,13 @@
 use core::time::Duration;
 
 use hovercraft::replica::Role;
-use raft_core::ids::NodeId;
+use hovercraft::wire::{self, Encoder, Head, NodeMessage, PACKET_MAX};
+use raft_core::ids::{Incarnation, LogIndex, Member, NodeId};
 
 use super::clients;
 use super::cluster::{Cluster, Flight};
 use super::names;
-use super::settings::{ELECTION_MAX, Shape, duration, time};
+use super::settings::{ELECTION_MAX, Shape, duration, time, value};
 use super::words;
 
 /// Takes the lines of one script.
@@ -106,7 +109,9 @@ fn obey(cluster: &mut Cluster, words: &[&str]) {
             obey(cluster, rest);
             cluster.quiet = false;
         }
-        ["deliver" | "burst" | "drop" | "again" | "mangle", ..] => traffic(cluster, words),
+        ["deliver" | "burst" | "drop" | "again" | "mangle" | "lacks", ..] => {
+            traffic(cluster, words)
+        }
         ["timeout", id] => timeout(cluster, node(id)),
         ["tick", id] => cluster.tick(node(id)),
         ["advance", time] => cluster.advance(duration(time), |_| true),
@@ -174,6 +179,7 @@ fn traffic(cluster: &mut Cluster, words: &[&str]) {
             let burst = [(names::node(from), false, Duration::ZERO, flight.bytes.clone())];
             cluster.burst(to, &burst);
         }
+        ["lacks", from, to, ..] => lack(cluster, node(from), node(to), value(words, "applied", 0)),
         ["mangle", from, to] => {
             let (from, to) = (node(from), node(to));
             let between = |flight: &&mut Flight| flight.from == from && flight.to == to;
@@ -182,6 +188,30 @@ fn traffic(cluster: &mut Cluster, words: &[&str]) {
         }
         _ => panic!("unknown command: {}", words.join(" ")),
     }
+}
+
+/// What `id` would say, had it lost the body that `asker` wants.
+fn lack(cluster: &mut Cluster, id: u8, asker: u8, applied: u64) {
+    let encoder = Encoder::new(cluster.key().cloned());
+    let request = |flight: &&Flight| {
+        let parsed = wire::parse(&flight.bytes, encoder.key());
+        let asks = matches!(parsed, Ok((_, NodeMessage::BodyRequest { .. })));
+        (flight.from, flight.to) == (asker, id) && asks
+    };
+    let asked = cluster.delivered.iter().rev().find(request).expect("asked before").clone();
+    let Ok((head, NodeMessage::BodyRequest { question, list })) =
+        wire::parse(&asked.bytes, encoder.key())
+    else {
+        unreachable!("it was found as one")
+    };
+    let status = cluster.node(id).replica.status();
+    let incarnation = Incarnation::from_wire(status.incarnation);
+    let sender = Member { id: status.id, incarnation };
+    let head = Head { sender, applied: LogIndex::from_wire(applied), ..head };
+    let mut packet = [0; PACKET_MAX];
+    let len = encoder.no_body(&mut packet, &head, &question, &list.iter().next().unwrap());
+    let bytes = packet[..len].to_vec();
+    cluster.flights.push_back(Flight { from: id, to: asker, bytes });
 }
 
 /// Whether a message is of one of these kinds; any, when there is none.
@@ -241,6 +271,9 @@ fn look(cluster: &mut Cluster, words: &[&str]) {
                     status.sessions,
                     words::ms(status.log_time_us),
                 );
+                if let Some(lost) = status.lost_body {
+                    line += &format!(" stopped: nobody has the body of {}", lost.index);
+                }
                 for queue in &status.queues {
                     line += &format!(" n{}:{}", queue.id.number(), queue.depth);
                 }

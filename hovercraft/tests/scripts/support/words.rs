@@ -49,7 +49,7 @@ pub(crate) fn node_message(bytes: &[u8], key: Option<&MacKey>, names: &mut Names
             text
         }
         NodeMessage::Aggregate(_) => "aggregate".into(),
-        NodeMessage::BodyRequest(list) => {
+        NodeMessage::BodyRequest { list, .. } => {
             let wanted = list.iter().map(|wanted| {
                 let mut chunks: Vec<_> = wanted.iter().map(|chunk| chunk.to_string()).collect();
                 if chunks.len() > 8 {
@@ -59,6 +59,13 @@ pub(crate) fn node_message(bytes: &[u8], key: Option<&MacKey>, names: &mut Names
                 format!("{id} {hash} chunks {}", chunks.join(","))
             });
             format!("body? {}", wanted.collect::<Vec<_>>().join("; "))
+        }
+        NodeMessage::NoBody { question, wanted } => {
+            let (id, hash) = (names.id(&wanted.id), names.hash(wanted.hash));
+            format!(
+                "no-body {id} {hash} of {} {} applied={}",
+                question.index, question.term, head.applied
+            )
         }
         NodeMessage::BodyChunk(chunk) => format!("body {}", chunk_words(&chunk, names)),
         NodeMessage::Forward(forward) => format!("forward {}", chunk_words(&forward.body, names)),
