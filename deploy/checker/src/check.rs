@@ -6,8 +6,8 @@
 //! all of that holds, the index order is a linearization, and the history is linearizable.
 //!
 //! *As a black box*: is there any order that explains replies and times, whatever the indexes say? It is slower and knows
-//! the key-value store's single-key requests only, but it does not rest on the indexes, so that an error in reporting
-//! them is told from an error of the service.
+//! the key-value store only, and of a scan only whether each key in it fits (per key), but it does not rest on the indexes,
+//! so that an error in reporting them is told from an error of the service.
 //!
 //! Invariants:
 //! - V1. "true" rests on complete evidence: an audit of each index up to the last one that anybody spoke of, every
@@ -94,7 +94,15 @@ pub fn check(
     let search = (options.known == KnownService::Kv && placement.foreign == 0)
         .then(|| black_box::check(history, options.black_box_steps, &mut findings));
     let black_box = search.as_ref().map(|search| search.truth);
+    let scans = search.as_ref().map_or(0, |search| search.scans);
     let linearizable = match (exact, black_box) {
+        // Of scans, the search says less than that there is an order.
+        (None, Some(Truth::True)) if scans > 0 => {
+            findings.undecided(format!(
+                "{scans} scans could be judged key by key only: there is no log"
+            ));
+            Truth::Undecided
+        }
         (Some(Truth::False), _) | (_, Some(Truth::False)) => Truth::False,
         (Some(Truth::True), _) | (None, Some(Truth::True)) => Truth::True,
         _ => Truth::Undecided,
@@ -107,6 +115,7 @@ pub fn check(
         linearizable,
         exact,
         black_box,
+        black_box_scans: scans,
         operations: tally(history),
         answered: count(OperationOutcome::Answered),
         refused: count(OperationOutcome::Refused),

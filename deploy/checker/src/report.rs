@@ -18,6 +18,9 @@ impl fmt::Display for Verdict {
             self.scans_compared
         )?;
         write!(out, "  as a black box {}", check(self.black_box))?;
+        if self.black_box.is_some() && self.black_box_scans > 0 {
+            write!(out, ", per key: {} scans as a read of each key", self.black_box_scans)?;
+        }
         match &self.black_box_because[..] {
             [] => writeln!(out)?,
             because => writeln!(out, " ({})", because.join(", "))?,

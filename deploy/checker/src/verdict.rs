@@ -32,6 +32,10 @@ pub struct Verdict {
     /// The check that looks at times and replies alone; `None` where no model of the service is known, or where others
     /// than the history's clients wrote.
     pub black_box: Option<Truth>,
+    /// Scans that the black-box check took apart into a read for each key: what it then calls true holds for each key, and
+    /// of a whole scan says only that nothing disproves it.
+    #[serde(default)]
+    pub black_box_scans: u64,
     /// Operations in the history.
     pub operations: u64,
     /// Of these, answered.

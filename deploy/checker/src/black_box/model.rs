@@ -54,6 +54,8 @@ pub(super) enum Answer {
 pub(super) struct Model {
     pub(super) ops: Vec<Op>,
     values: Values,
+    /// When the first operation began that can leave a value.
+    first_write: Option<u64>,
 }
 
 /// Values by number, from 1.
@@ -106,8 +108,17 @@ impl Model {
             Response::Failed(failure) => Answer::Failed(failure),
             Response::Pairs(_) => Answer::Other,
         });
+        if !matches!(action, Action::Get | Action::Delete) {
+            let first = self.first_write.map_or(u64::MAX, |first| first);
+            self.first_write = Some(first.min(operation.invoked_us));
+        }
         let end = operation.completed_us.filter(|_| answer.is_some()).unwrap_or(u64::MAX);
         self.ops.push(Op { operation: at, call: operation.invoked_us, end, action, answer });
+    }
+
+    /// Whether a value can be there at `time`.
+    pub(super) fn may_have_value(&self, time: u64) -> bool {
+        self.first_write.is_some_and(|first| first <= time)
     }
 
     /// The value of a state.

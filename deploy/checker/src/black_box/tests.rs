@@ -9,13 +9,13 @@ use crate::describe;
 use crate::history::{Operation, OperationKind, OperationOutcome};
 use crate::verdict::{Findings, Truth, ViolationKind};
 
-fn next(random: &mut u64) -> u64 {
+pub(super) fn next(random: &mut u64) -> u64 {
     *random =
         random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *random >> 33
 }
 
-fn truth(history: &[Operation], steps: u64) -> Truth {
+pub(super) fn truth(history: &[Operation], steps: u64) -> Truth {
     let mut findings = Findings::new(history, describe::texts(KnownService::Kv));
     let truth = check(history, steps, &mut findings).truth;
     let found = findings.count(ViolationKind::NotLinearizable) > 0;
@@ -23,7 +23,7 @@ fn truth(history: &[Operation], steps: u64) -> Truth {
     truth
 }
 
-fn execute(kv: &mut Kv, operation: &Operation) -> Vec<u8> {
+pub(super) fn execute(kv: &mut Kv, operation: &Operation) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut reply = Reply::new(&mut bytes, 1 << 20);
     kv.execute(&Context::default(), &operation.request, &mut reply);
@@ -31,7 +31,7 @@ fn execute(kv: &mut Kv, operation: &Operation) -> Vec<u8> {
 }
 
 /// Whether any order of the operations not yet `done` fits. Every operation outside `done` begins after all of it.
-fn any_order(history: &[Operation], done: u32, kv: &Kv) -> bool {
+pub(super) fn any_order(history: &[Operation], done: u32, kv: &Kv) -> bool {
     let open = || (0..history.len()).filter(|at| done & (1 << at) == 0);
     let answered = |at: &usize| history[*at].outcome == OperationOutcome::Answered;
     if !open().any(|at| answered(&at)) {
@@ -116,7 +116,11 @@ fn the_search_agrees_with_trying_every_order() {
     assert!((4_000..19_000).contains(&linearizable), "{linearizable}");
 }
 
-fn operation(number: u64, times: (u64, Option<u64>), request: &Request<'_>) -> Operation {
+pub(super) fn operation(
+    number: u64,
+    times: (u64, Option<u64>),
+    request: &Request<'_>,
+) -> Operation {
     let (invoked_us, completed_us) = times;
     let mut bytes = Vec::new();
     request.encode(&mut bytes).unwrap();

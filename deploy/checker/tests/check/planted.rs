@@ -414,6 +414,26 @@ fn without_a_log_the_black_box_decides() {
     let stale = zero(vec![put(b"1", (1, 2), 2), put(b"2", (3, 4), 3), get(b"1", (5, 6), 4)]);
     assert_eq!(stale.check(&options).linearizable, Truth::False);
     let verdict = Run { history: run(Shape::default()).history, ..fine }.check(&options);
-    assert_eq!(verdict.linearizable, Truth::Undecided, "scans are not looked at");
-    assert!(verdict.black_box_because.iter().any(|reason| reason.contains("scans")));
+    // Nothing disproves the scans, key by key, and nothing proves them.
+    assert_eq!((verdict.linearizable, verdict.black_box), (Truth::Undecided, Some(Truth::True)));
+    let told = verdict.to_string();
+    assert!(told.contains("undecided because 1") && told.contains("key by key only"), "{told}");
+}
+
+#[test]
+fn the_black_box_decides_on_scans_per_key() {
+    let mut run = good();
+    let verdict = run.check(&Options::kv());
+    assert_eq!(verdict.black_box, Some(Truth::True));
+    let told = format!("as a black box true, per key: {} scans", verdict.black_box_scans);
+    assert!(verdict.black_box_scans > 5 && verdict.to_string().contains(&told), "{verdict}");
+    // A scan that names a value which no key ever had.
+    let pairs = |operation: &Operation| match Response::parse(&operation.reply) {
+        Ok(Response::Pairs(pairs)) => pairs.len(),
+        _ => 0,
+    };
+    let at = run.places(|operation| pairs(operation) > 0)[0];
+    *run.history[at].reply.last_mut().unwrap() = b'?';
+    let verdict = run.check(&Options::kv());
+    assert_eq!((verdict.exact, verdict.black_box), (Some(Truth::False), Some(Truth::False)));
 }

@@ -36,7 +36,7 @@ proptest! {
         prop_assert_eq!(verdict.undecided, 0);
         prop_assert_eq!(verdict.replies_compared, verdict.answered);
         prop_assert_eq!((verdict.states_compared, verdict.scans_compared), (3, 3));
-        // Without the indexes: scans apart, the same.
+        // Without the indexes the same, of scans per key.
         prop_assert!(verdict.black_box != Some(Truth::False), "{:#?}", verdict);
     }
 
