@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -48,6 +49,30 @@ pub enum Command {
     },
     /// Start a cluster, drive it with load, kill its leader, check the history, take it down.
     Run(Run),
+    /// Measure clusters end to end, each beside an echo of packets of the same sizes.
+    Bench(Bench),
+    /// Echo datagrams; used by `bench`.
+    #[command(name = "echo-datagrams", hide = true)]
+    Echo {
+        /// Where.
+        own: SocketAddrV4,
+        /// Bytes of each answer.
+        reply: usize,
+    },
+    /// Load on the echo; used by `bench`.
+    #[command(name = "load-echo", hide = true)]
+    LoadEcho {
+        /// Where the echo is.
+        to: SocketAddrV4,
+        /// Packets on their way at a time.
+        open: usize,
+        /// Bytes of each.
+        request: usize,
+        /// Milliseconds before the measurement.
+        warm: u64,
+        /// Milliseconds of it.
+        length: u64,
+    },
     /// Hold network namespaces open until ended; used by `up` and `run`.
     #[command(name = "hold-namespaces", hide = true)]
     Hold {
@@ -103,6 +128,59 @@ pub struct Run {
     /// Load generator; by default `lancet` beside this program.
     #[arg(long)]
     pub load_program: Option<PathBuf>,
+}
+
+/// What to measure.
+#[derive(Args, Clone, Debug)]
+pub struct Bench {
+    /// Requests open at a time.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256], value_parser = clap::value_parser!(u32).range(1..=4_096))]
+    pub open: Vec<u32>,
+    /// How clusters replicate.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [ModeName::Unreplicated, ModeName::Raft, ModeName::Hovercraft])]
+    pub modes: Vec<ModeName>,
+    /// Across network namespaces (which need root), or on loopback addresses.
+    #[arg(long = "where", value_enum, value_delimiter = ',', default_values_t = [WhereName::Namespaces, WhereName::Loopback])]
+    pub places: Vec<WhereName>,
+    /// Rounds of each cell, of which the medians are shown; each round measures the floor as well.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub rounds: u32,
+    /// Length of a round.
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Bytes of a request, as the service sees it.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(24..=1_400))]
+    pub request: u32,
+    /// Bytes of a reply, as the service gives it.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(8..=1_400))]
+    pub reply: u32,
+    /// Nodes of a replicated cluster.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=15))]
+    pub nodes: u8,
+    /// Network and application on two threads of a node, or on one.
+    #[arg(long, value_enum, default_value = "split")]
+    pub threads: ThreadsName,
+    /// What an empty poll of a node does; by default what suits the cores of this machine.
+    #[arg(long, value_enum)]
+    pub idle: Option<IdleName>,
+    /// Write the rows as JSON, too.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+    /// Program of a node; by default `hovercraft-node` beside this program.
+    #[arg(long)]
+    pub node_program: Option<PathBuf>,
+    /// Load generator; by default `lancet` beside this program.
+    #[arg(long)]
+    pub load_program: Option<PathBuf>,
+}
+
+/// Networks as typed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum WhereName {
+    /// A network namespace for each node.
+    Namespaces,
+    /// Loopback addresses.
+    Loopback,
 }
 
 /// Modes as typed.
@@ -191,6 +269,23 @@ impl IdleName {
     }
 }
 
+impl WhereName {
+    /// As typed.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Loopback => "loopback",
+        }
+    }
+}
+
+/// A length of a round: long enough to count, short enough for rounds to alternate.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "no number".to_owned())?;
+    if (0.1..=60.0).contains(&seconds) { Ok(seconds) } else { Err("must be 0.1 to 60".to_owned()) }
+}
+
 /// Signals that a test of faults wants, by name; all by number.
 fn signal(text: &str) -> Result<i32, String> {
     let name = text.to_ascii_uppercase();
@@ -229,6 +324,24 @@ mod tests {
         assert_eq!((run.cluster.mode, run.cluster.nodes), (ModeName::Raft, 5));
         assert_eq!((run.cluster.service.as_str(), run.rate, run.seconds), ("synthetic", 9_000, 30));
         assert!(run.keep && run.json == Some("o.json".into()));
+    }
+
+    #[test]
+    fn a_bench_measures_all_unless_told_otherwise() {
+        let Command::Bench(all) = parse("lab bench").unwrap().command else { panic!("no bench") };
+        assert_eq!(
+            (all.open.as_slice(), all.modes.len(), all.places.len()),
+            (&[1, 16, 64, 256][..], 3, 2)
+        );
+        assert_eq!((all.request, all.reply, all.nodes), (24, 8, 3));
+        let line = "lab bench --open 1,8 --modes raft --where loopback --rounds 2 --seconds 0.5 --json o.json";
+        let Command::Bench(bench) = parse(line).unwrap().command else { panic!("no bench") };
+        assert_eq!((bench.open, bench.modes), (vec![1, 8], vec![ModeName::Raft]));
+        assert_eq!(
+            (bench.places, bench.rounds, bench.seconds),
+            (vec![WhereName::Loopback], 2, 0.5)
+        );
+        assert!(parse("lab bench --seconds 0").unwrap_err().contains("must be 0.1 to 60"));
     }
 
     #[test]

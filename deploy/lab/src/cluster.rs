@@ -216,6 +216,22 @@ impl Lab {
         identity.with_context(|| format!("{name} ended at once"))
     }
 
+    /// Starts a process of ours beside a node, in its namespace; its output goes to `log` in the lab's directory.
+    ///
+    /// # Errors
+    ///
+    /// When the lab's network is gone or the program cannot be started.
+    pub fn start_beside(
+        &mut self,
+        node: u8,
+        command: &mut Command,
+        log: &str,
+    ) -> anyhow::Result<Identity> {
+        let namespaces = self.view.state.namespaces.as_ref();
+        let network = namespaces.map(|namespaces| namespaces.node(node)).transpose()?;
+        self.spawn(command, network, log, true)
+    }
+
     /// A command that runs where clients are, ends with us, and is found by its mark if it does not.
     ///
     /// # Errors

@@ -44,6 +44,26 @@ pub fn monotonic() -> Duration {
     Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
+/// What all threads of a process have run, user and system time together.
+///
+/// # Errors
+///
+/// When there is no such process.
+pub fn cpu_time(pid: u32) -> io::Result<Duration> {
+    let no_process = || io::Error::from_raw_os_error(libc::ESRCH);
+    let pid = libc::pid_t::try_from(pid).map_err(|_| no_process())?;
+    let mut clock: libc::clockid_t = 0;
+    // SAFETY: `clock` lives during the call. It returns an error number, not -1.
+    if unsafe { libc::clock_getcpuclockid(pid, &raw mut clock) } != 0 {
+        return Err(no_process());
+    }
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` lives during the call.
+    checked(unsafe { libc::clock_gettime(clock, &raw mut time) })?;
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Ok(Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0)))
+}
+
 /// Moves the calling thread into a fresh network namespace and returns a handle to it.
 ///
 /// # Errors
@@ -169,6 +189,25 @@ mod tests {
         child.wait().unwrap();
         let gone = send_signal(handle.as_fd(), 0).unwrap_err();
         assert_eq!(gone.raw_os_error(), Some(libc::ESRCH));
+    }
+
+    #[test]
+    fn a_process_that_works_uses_time_and_one_that_sleeps_does_not() {
+        let mut busy = Command::new("sh");
+        busy.args(["-c", "while :; do :; done"]);
+        let mut busy = busy.stdin(Stdio::null()).spawn().unwrap();
+        let mut idle = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while cpu_time(busy.id()).unwrap() < Duration::from_millis(100) {
+            assert!(std::time::Instant::now() < deadline, "no time is counted");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(cpu_time(idle.id()).unwrap() < Duration::from_millis(50));
+        for child in [&mut busy, &mut idle] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert!(cpu_time(busy.id()).is_err());
     }
 
     #[test]

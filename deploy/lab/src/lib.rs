@@ -1,9 +1,10 @@
 //! Clusters on one machine: namespaces, processes, faults.
 //!
 //! ```text
-//! cli ─> run ──> load (lancet), evidence (for history-checker), report
-//!          └──> cluster ──> network (namespaces or loopback), state (what is left on disk), admin (asking nodes)
-//!                              └────────────> process, ffi (system calls)
+//! cli ─┬> run ───> load (lancet), evidence (for history-checker), report
+//!      ├> bench ─> floor (the kernel's own echo)
+//!      └────────> cluster ──> network (namespaces or loopback), state (what is left on disk), admin (asking nodes)
+//!                    └────────────> process, ffi (system calls)
 //! ```
 //!
 //! Invariants:
@@ -14,10 +15,12 @@
 #![deny(unsafe_code)]
 
 pub mod admin;
+pub mod bench;
 pub mod cli;
 pub mod cluster;
 pub mod evidence;
 pub mod ffi;
+pub mod floor;
 pub mod load;
 pub mod network;
 pub mod process;

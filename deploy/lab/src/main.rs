@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser as _;
-use hovercraft_lab::cli::{self, Cli, Command, IdleName, Target};
+use hovercraft_lab::cli::{self, Cli, Command, IdleName, Target, WhereName};
 use hovercraft_lab::cluster::{self, Lab, Plan, View};
-use hovercraft_lab::{ffi, network, run};
+use hovercraft_lab::{bench, ffi, floor, network, run};
 
 fn main() -> ExitCode {
     match dispatch(Cli::parse()) {
@@ -34,6 +34,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         },
         Command::Exec { command } => return exec(&View::of(&name)?, &command),
         Command::Run(options) => return run(&name, &options),
+        Command::Bench(options) => bench(&name, &options)?,
+        Command::Echo { own, reply } => floor::echo(own, reply)?,
+        Command::LoadEcho { to, open, request, warm, length } => {
+            let [warm, length] = [warm, length].map(Duration::from_millis);
+            floor::print(&floor::load(floor::Load { to, open, request, warm, length })?)?;
+        }
         Command::Hold { count } => network::hold(count)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -104,6 +110,51 @@ fn run(name: &str, options: &cli::Run) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)));
     }
     Ok(if holds? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn bench(name: &str, options: &cli::Bench) -> anyhow::Result<()> {
+    ffi::catch_signals()?;
+    let mut places = options.places.clone();
+    if places.contains(&WhereName::Namespaces)
+        && let Err(reason) = network::namespaces_possible()
+    {
+        eprintln!("{reason:#}: loopback only");
+        places.retain(|&place| place == WhereName::Loopback);
+        ensure!(!places.is_empty(), "nothing is left to measure");
+    }
+    let mut clusters = Vec::new();
+    for place in places {
+        for &mode in &options.modes {
+            let cluster = cli::Cluster {
+                mode,
+                nodes: options.nodes,
+                service: "synthetic".to_owned(),
+                threads: options.threads,
+                idle: options.idle,
+                loopback: place == WhereName::Loopback,
+                node_program: options.node_program.clone(),
+            };
+            clusters.push((place.word(), plan(name, &cluster, false, true)?));
+        }
+    }
+    let plan = bench::Plan {
+        clusters,
+        load_program: match &options.load_program {
+            Some(program) => program.clone(),
+            None => beside_us("lancet")?,
+        },
+        open: options.open.clone(),
+        rounds: options.rounds,
+        length: Duration::from_secs_f64(options.seconds),
+        request: options.request,
+        reply: options.reply,
+    };
+    let rows = bench::run(&plan, &mut |line| eprintln!("{line}"), &|| ffi::caught().is_some())?;
+    if let Some(file) = &options.json {
+        bench::write_json(&rows, file)?;
+    }
+    print!("{}", bench::table(&rows));
+    Ok(())
 }
 
 fn status(view: &View, json: bool) -> anyhow::Result<()> {

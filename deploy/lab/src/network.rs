@@ -35,6 +35,9 @@ const CLIENT_HOST: u8 = 254;
 /// UDP port of the data plane, and of the group.
 const DATA_PORT: u16 = 8_000;
 
+/// UDP port for what is measured beside the data plane.
+const BESIDE_PORT: u16 = 7_007;
+
 /// TCP port for administration.
 const ADMIN_PORT: u16 = 9_000;
 
@@ -77,6 +80,12 @@ impl Network {
     #[must_use]
     pub fn data(self, node: u8) -> SocketAddr {
         SocketAddr::new(self.host(node), DATA_PORT)
+    }
+
+    /// Where something else can be beside a node's data plane.
+    #[must_use]
+    pub fn beside(self, node: u8) -> SocketAddr {
+        SocketAddr::new(self.host(node), BESIDE_PORT)
     }
 
     /// Where a node is administered.
