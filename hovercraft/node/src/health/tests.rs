@@ -121,7 +121,7 @@ fn who_is_in_no_cluster_is_not_ready_and_says_why() {
     let lines: Vec<&str> = shown.lines().collect();
     assert!(lines[2].starts_with("[-]born failed: in no cluster yet"), "{shown}");
     assert!(lines[4].starts_with("[-]leader failed: no leader is known"), "{shown}");
-    assert_eq!(lines[6..], ["[+]service ok", "[+]room ok", "readyz check failed"]);
+    assert_eq!(lines[6..], ["[+]service ok", "[+]bodies ok", "[+]room ok", "readyz check failed"]);
     let short = ask(&node, "/readyz").unwrap_err();
     assert!(!short.contains("ok") && short.contains("[-]born failed"), "{short}");
     assert!(!node.handle().is_ready());
