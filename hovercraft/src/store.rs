@@ -26,31 +26,9 @@ use std::collections::VecDeque;
 use crate::entry::EntryKind;
 use crate::totals::totals;
 
-/// Names a body: the same id with other bytes is another body (HC6c).
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct BodyKey {
-    /// The request's id.
-    pub id: RequestId,
-    /// Keyed hash of the body.
-    pub hash: u64,
-}
+mod origin;
 
-/// What came with the body from the client.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Origin {
-    /// Where to answer.
-    pub client: ClientAddress,
-    /// Whether the request is plain R2P2.
-    pub plain: bool,
-    /// What it asks for.
-    pub kind: EntryKind,
-    /// Number minus the session's floor.
-    pub above_floor: u16,
-    /// When the first packet was surely not yet waiting here (HC8).
-    pub age_from: Instant,
-    /// Log time heard by then, in microseconds.
-    pub age_log_us: u64,
-}
+pub use origin::{BodyKey, Origin};
 
 /// Place of a body; valid while it is pinned or was just found.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -104,6 +82,8 @@ struct Slot {
     older: u32,
     younger: u32,
     used: bool,
+    /// Burst in which the client's copy came as the first.
+    burst: u64,
 }
 
 impl Slot {
@@ -125,25 +105,9 @@ pub struct Store {
     waiting: u32,
     waiting_bytes: usize,
     kept: VecDeque<(LogIndex, u32)>,
+    burst: u64,
     /// Totals.
     pub counters: StoreCounters,
-}
-
-impl BodyKey {
-    /// The hash of bodies is keyed, so nobody can aim at one bucket (HC13); ids may be chosen freely.
-    fn bucket(&self) -> u64 {
-        let id = self.id.number ^ self.id.session.rotate_left(32) ^ u64::from(self.id.client.port);
-        (self.hash ^ id).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
-
-impl Origin {
-    /// The greater of the own and the log time passed since the request was surely not yet here (HC8).
-    #[must_use]
-    pub fn age(&self, now: Instant, log_time_us: u64) -> Duration {
-        let own = now.saturating_sub(self.age_from);
-        own.max(Duration::from_micros(log_time_us.saturating_sub(self.age_log_us)))
-    }
 }
 
 impl Store {
@@ -171,6 +135,7 @@ impl Store {
             older: NONE,
             younger: NONE,
             used: false,
+            burst: 0,
         };
         Self {
             settings,
@@ -182,6 +147,7 @@ impl Store {
             waiting: 0,
             waiting_bytes: 0,
             kept: VecDeque::with_capacity(2 * slots),
+            burst: 1,
             counters: StoreCounters::default(),
         }
     }
@@ -229,10 +195,22 @@ impl Store {
         slot.again = None;
         slot.kept_at = LogIndex::ZERO;
         slot.used = true;
+        slot.burst = if from_client { self.burst } else { 0 };
         let slots = &self.slots;
         self.by_key.insert_unique(key.bucket(), at, |&at| slots[at as usize].key.bucket());
         self.enqueue(at);
         Ok(BodyRef(at))
+    }
+
+    /// What came until now is fresh no more.
+    pub fn end_burst(&mut self) {
+        self.burst += 1;
+    }
+
+    /// Whether the client's copy came in this burst.
+    #[must_use]
+    pub fn is_fresh(&self, at: BodyRef) -> bool {
+        self.slots[at.0 as usize].burst == self.burst
     }
 
     /// Whether one more request of `len` bytes may wait.

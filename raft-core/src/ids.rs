@@ -141,6 +141,17 @@ impl NodeId {
         self.0 as usize
     }
 
+    const ALL_BITS: u16 = {
+        assert!(Self::MAX_NODES <= 16);
+        u16::MAX >> (16 - Self::MAX_NODES)
+    };
+
+    /// The node of the lowest bit of a set; node 0 of an empty one.
+    fn of_lowest_bit(bits: u16) -> Self {
+        let at = bits.trailing_zeros().to_le_bytes()[0];
+        Self(if at < Self::MAX_NODES { at } else { 0 })
+    }
+
     /// All possible ids.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..Self::MAX_NODES).map(Self)
@@ -199,7 +210,10 @@ impl NodeSet {
 
     /// Its members, lowest first.
     pub fn iter(self) -> impl Iterator<Item = NodeId> {
-        NodeId::all().filter(move |&node| self.contains(node))
+        let possible = self.0 & NodeId::ALL_BITS;
+        core::iter::successors(Some(possible), |&rest| Some(rest & rest.wrapping_sub(1)))
+            .take_while(|&rest| rest != 0)
+            .map(NodeId::of_lowest_bit)
     }
 
     /// From a bitmap out of a packet: bit `n` is node `n`.

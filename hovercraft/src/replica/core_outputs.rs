@@ -7,8 +7,10 @@ use raft_core::message::{Append, Message};
 use raft_core::output::Output as CoreOutput;
 
 use super::{Core, Mode, Replica, nodes};
+use crate::entry::Request;
 use crate::log_meta::{EntryMeta, Unapplied};
 use crate::log_time::LastStamp;
+use crate::store::BodyRef;
 use crate::wire::PACKET_MAX;
 
 impl Replica {
@@ -56,24 +58,36 @@ impl Replica {
 
     /// Gives every entry that is new in the log its meta, and pins its body (HC1a, S1).
     fn sync_meta(&mut self, arrived: Instant) {
-        let Some(core) = &self.core else { return };
-        while self.meta.last() < core.last_index() {
-            let index = self.meta.last().next();
-            let entry = core.entry(index).expect("the log has every entry up to its last");
-            let mut meta =
-                EntryMeta { arrived, stamp: self.meta.last_stamp(), ..EntryMeta::default() };
+        while let Some(core) = &self.core
+            && self.meta.last() < core.last_index()
+        {
+            let entry = core.entry(self.meta.last().next());
+            let entry = entry.expect("the log has every entry up to its last");
             if let Payload::Command(request) = entry.payload {
                 let key = nodes::key_of(entry).expect("a command names a body");
                 let body = self.store.find(&key).expect("HC1a: no entry without its body");
-                self.store.pin(body, index);
-                meta.body = Some(body);
-                let stamp_us = request.stamp_us;
-                meta.stamp = LastStamp { stamp_us, appended_at: arrived, term: core.term() };
-                meta.adds = Unapplied::of(&request);
-                self.unapplied.add(meta.adds);
+                let term = core.term();
+                self.bind(&request, body, term, arrived);
+            } else {
+                let stamp = self.meta.last_stamp();
+                self.meta.push(EntryMeta { arrived, stamp, ..EntryMeta::default() });
             }
-            self.meta.push(meta);
         }
+    }
+
+    /// The next entry of the log is this request, with this body.
+    pub(super) fn bind(&mut self, request: &Request, body: BodyRef, term: Term, arrived: Instant) {
+        self.store.pin(body, self.meta.last().next());
+        let adds = Unapplied::of(request);
+        self.unapplied.add(adds);
+        let stamp = LastStamp { stamp_us: request.stamp_us, appended_at: arrived, term };
+        self.meta.push(EntryMeta {
+            arrived,
+            stamp,
+            body: Some(body),
+            adds,
+            ..EntryMeta::default()
+        });
     }
 
     /// HC8: truncation returns bodies to the unordered set, with their age.

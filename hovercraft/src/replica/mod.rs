@@ -212,6 +212,7 @@ impl Replica {
             self.tell_applied(now);
             self.mind_the_log(now);
         }
+        self.store.end_burst();
         self.make_room();
         self.hear_own(now);
         self.heard.sample(now);

@@ -51,6 +51,10 @@ impl Replica {
     /// has no place in the log waits no more.
     fn is_admitted(&mut self, now: Instant, at: BodyRef) -> bool {
         let (key, origin) = (self.store.key(at), self.store.origin(at));
+        // Judged in this burst, and its session's fullness is no matter of others.
+        if key.id.session != 0 && self.store.is_fresh(at) {
+            return true;
+        }
         let asker = AnswerTo {
             client: origin.client,
             plain: origin.plain,
@@ -101,13 +105,15 @@ impl Replica {
             replier,
             inline: self.settings.mode == Mode::Raft && len <= INLINE_MAX,
         };
-        if core.propose(now, request).is_err() {
+        let term = core.term();
+        let Ok(index) = core.propose(now, request) else {
             self.counters.log_full += 1;
             return false;
-        }
+        };
+        assert!(index == self.meta.last().next(), "HC1a: every entry before has its body");
+        self.bind(&request, at, term, now);
         self.counters.ordered += 1;
         self.repliers.appended(work_of(&request));
-        self.settle(now, now);
         true
     }
 

@@ -2,9 +2,9 @@
 //!
 //! The array's owner knows the keys; here are only positions. Twice as many places as keys, so that a search ends soon.
 
-use core::hash::Hasher;
+use core::hash::{BuildHasher, Hasher};
 
-use siphasher::sip::SipHasher13;
+use foldhash::quality::FixedState;
 
 /// Positions by hash.
 #[derive(Clone, Debug)]
@@ -79,11 +79,11 @@ impl Index {
     }
 }
 
-/// Hash of a key under a node's own seed: clients cannot make keys collide.
+/// Hash of a key under a node's own seed, which clients do not know: they cannot aim at one place.
 pub(super) fn hash_words<const N: usize>(seed: u64, words: [u64; N]) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(seed, 0);
+    let mut hasher = FixedState::with_seed(seed).build_hasher();
     for word in words {
-        hasher.write(&word.to_be_bytes());
+        hasher.write_u64(word);
     }
     hasher.finish()
 }
