@@ -267,8 +267,15 @@ impl<S: Service> Application<S> {
         kept.bytes.clear();
         kept.result = match ended {
             Ended::Refused(_) => KeptResult::Failed,
-            Ended::Reply if self.reply.len() > keep_max => KeptResult::NotKept,
+            Ended::Reply if self.reply.len() > keep_max => {
+                if keep_max == 0 {
+                    kept.bytes = Vec::new();
+                }
+                KeptResult::NotKept
+            }
             Ended::Reply => {
+                // Never more than the longest reply that is kept: the limit in bytes rests on it.
+                kept.bytes.reserve_exact(self.reply.len());
                 kept.bytes.extend_from_slice(&self.reply);
                 self.counters.reply_bytes_copied += self.reply.len() as u64;
                 KeptResult::Reply

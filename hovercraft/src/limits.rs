@@ -28,6 +28,8 @@ pub struct Limits {
     pub session_window: u32,
     /// Longest reply that is kept for repetitions, in bytes.
     pub reply_keep_max: u32,
+    /// Bytes of kept replies: as many of the longest as fit in here are kept, for any number of sessions and ids (HC12).
+    pub replies_bytes_max: u64,
     /// Longest request body, in bytes.
     pub request_max: u32,
     /// Longest reply, in bytes; a longer one is answered "failed".
@@ -77,6 +79,7 @@ impl Default for Limits {
             sessions_max: 1_024,
             session_window: 4_096,
             reply_keep_max: 1_024,
+            replies_bytes_max: 256 << 20,
             request_max: 262_144,
             reply_max: PACKETS_MAX * RESPONSE_PAYLOAD,
         }
@@ -84,6 +87,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// How many replies are kept, whatever their lengths: what is beyond counts as too long (HC7d).
+    #[must_use]
+    pub fn replies_max(&self) -> u64 {
+        self.replies_bytes_max / u64::from(self.reply_keep_max.max(1))
+    }
+
     /// Whether these limits keep HC7.
     ///
     /// # Errors
@@ -133,7 +142,10 @@ impl Limits {
             (PACKETS_MAX * RESPONSE_PAYLOAD).into(),
             "lower it",
         )?;
-        at_most("reply_keep_max", self.reply_keep_max.into(), self.reply_max.into(), "lower it")
+        at_most("reply_keep_max", self.reply_keep_max.into(), self.reply_max.into(), "lower it")?;
+        let longest = self.reply_keep_max.into();
+        at_least("replies_bytes_max", self.replies_bytes_max, longest, "raise it")?;
+        at_most("replies_bytes_max", self.replies_bytes_max, 1 << 40, "lower it")
     }
 }
 

@@ -211,6 +211,12 @@ impl Table {
         self.slots.len()
     }
 
+    /// Whether there is room for a reply in `slot`: as many are kept as fit the limit with the longest length, the lowest slots'.
+    #[must_use]
+    pub fn keeps_reply(slot: Slot, limits: &Limits) -> bool {
+        u64::from(slot.to_u32()) < limits.replies_max()
+    }
+
     /// Feeds `state` with all that decides, times as ages: tables that will decide alike under a shifted log time feed alike.
     pub fn hash_protocol_state(&self, state: &mut impl Hasher) {
         let age = |stamp_us| self.log_time_us - stamp_us;

@@ -254,6 +254,7 @@ impl Check<'_> {
             reply_keep_max: bytes("reply_keep_max", settings.reply_keep_max)?,
             request_max: bytes("request_max", settings.request_max)?,
             reply_max: bytes("reply_max", settings.reply_max)?,
+            replies_bytes_max: settings.replies_bytes_max.0,
         };
         limits.check().map_err(|error| {
             // Some bounds are of two fields together; the first is where to look.
@@ -376,7 +377,9 @@ fn limit_problem(error: &LimitError, limits: &Limits) -> Problem {
     };
     let printed = |value: u64| match (time, error.field) {
         (Some(_), _) => Quantity::Time(Duration::from_millis(value)),
-        (None, "reply_keep_max" | "request_max" | "reply_max") => Quantity::Bytes(value),
+        (None, "reply_keep_max" | "request_max" | "reply_max" | "replies_bytes_max") => {
+            Quantity::Bytes(value)
+        }
         (None, _) => Quantity::Count(value),
     };
     let found = time.map_or(printed(error.value), Quantity::Time);

@@ -168,7 +168,7 @@ pub struct Resources {
     pub unordered_bytes: usize,
     /// Requests unordered, or appended and not applied, above which a leader refuses new ones (HC10).
     pub in_system_max: usize,
-    /// Entries of appends that wait for a missing body (HC1a).
+    /// Appends that wait for a missing body (HC1a).
     pub parked_max: usize,
     /// Life of a partial plain message (HC6d).
     pub reassembly_ttl: Duration,

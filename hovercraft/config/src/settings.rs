@@ -92,6 +92,7 @@ pub struct LimitSettings {
     pub reply_keep_max: Size,
     pub request_max: Size,
     pub reply_max: Size,
+    pub replies_bytes_max: Size,
 }
 
 /// [`Timing`](crate::Timing) as written.
@@ -205,6 +206,7 @@ impl From<&Limits> for LimitSettings {
             reply_keep_max: Size(limits.reply_keep_max.into()),
             request_max: Size(limits.request_max.into()),
             reply_max: Size(limits.reply_max.into()),
+            replies_bytes_max: Size(limits.replies_bytes_max),
         }
     }
 }

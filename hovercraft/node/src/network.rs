@@ -255,6 +255,6 @@ fn audit_page(replica: &Replica, from: LogIndex) -> AuditPage {
     let begin = audit.partition_point(|entry| entry.index < from);
     let applied = replica.status().applied;
     let end = audit.partition_point(|entry| entry.index <= applied).max(begin);
-    let entries = audit[begin..end].iter().take(AUDIT_PAGE).copied().collect();
+    let entries = audit.range(begin..end).take(AUDIT_PAGE).copied().collect();
     AuditPage { entries, applied }
 }

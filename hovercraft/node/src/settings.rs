@@ -29,6 +29,9 @@ const ENTRIES_MAX: u16 = {
     entries
 };
 
+/// Entries of an audit: what is older is lost, and counted, and the check of a history says that it is undecided.
+const AUDIT_MAX: u32 = 1 << 22;
+
 /// Bodies of the log that may be missed at a time.
 const WANTS_MAX: u32 = 1_024;
 
@@ -91,13 +94,14 @@ pub(crate) fn replica(
         parked_max: bounded(resources.parked_max),
         wants_max: WANTS_MAX,
         reassembly_max: bounded(resources.reassembly_max),
+        reassembly_bytes: resources.reassembly_bytes,
         reassembly_ttl: resources.reassembly_ttl,
         commands_max: match group.mode {
             // Here it bounds what is admitted; elsewhere the bounded queues do (HC4).
             Mode::Unreplicated => in_system_max,
             Mode::Raft | Mode::Hovercraft => COMMANDS_MIN.max(group.bound.saturating_mul(4)),
         },
-        audit: group.node.audit,
+        audit_max: if group.node.audit { AUDIT_MAX } else { 0 },
         seed: rand::random(),
     }
 }

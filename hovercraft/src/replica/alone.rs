@@ -73,7 +73,7 @@ impl Replica {
             read: entry.kind == EntryKind::Read,
             body,
             keep,
-            reply_keep_max: self.limits.reply_keep_max,
+            reply_keep_max: self.keep_max(keep),
             reply_max: self.limits.reply_max,
             answer: Some(Unasked { to: asker, arrived: asker.asked }),
             also: None,

@@ -13,7 +13,7 @@ use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told, Unasked
 use crate::entry::Request;
 use crate::log_meta::EntryMeta;
 use crate::log_time::micros;
-use crate::table::Decision;
+use crate::table::{Decision, Slot, Table};
 
 impl Replica {
     /// Hands committed entries over, as long as the ring to the application half has room.
@@ -106,12 +106,21 @@ impl Replica {
             read,
             body,
             keep,
-            reply_keep_max: self.limits.reply_keep_max,
+            reply_keep_max: self.keep_max(keep),
             reply_max: self.limits.reply_max,
             answer,
             also,
         };
         self.give(index, Command::Execute(execute));
+    }
+
+    /// Longest reply that is kept in `slot`. HC12: beyond the room for replies none is but an empty one, on every node alike.
+    pub(super) fn keep_max(&mut self, slot: Option<Slot>) -> u32 {
+        if slot.is_none_or(|slot| Table::keeps_reply(slot, &self.limits)) {
+            return self.limits.reply_keep_max;
+        }
+        self.counters.replies_without_room += 1;
+        0
     }
 
     /// Queues the command of an entry.
@@ -160,10 +169,15 @@ impl Replica {
 
     /// Keeps the dump that a history check wants.
     fn record(&mut self, index: LogIndex, request: Option<&Request>, decided: Decided) {
-        if self.settings.audit {
+        let max = self.settings.audit_max as usize;
+        if max > 0 {
+            if self.audit.len() >= max {
+                self.audit.pop_front();
+                self.counters.audit_lost += 1;
+            }
             let log_time_us = self.table.log_time_us();
             let request = request.copied();
-            self.audit.push(AuditEntry { index, log_time_us, request, decided });
+            self.audit.push_back(AuditEntry { index, log_time_us, request, decided });
         }
     }
 }

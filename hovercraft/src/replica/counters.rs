@@ -69,6 +69,10 @@ totals! {
         repetitions_answered,
         /// Entries that were repetitions when applied.
         repetitions_applied,
+        /// Replies not kept because there are too many (HC12).
+        replies_without_room,
+        /// Audited entries forgotten for newer ones: the check of histories misses them.
+        audit_lost,
         /// Requests answered outside the log.
         queries,
         /// Requests outside the log left unanswered.

@@ -128,7 +128,7 @@ pub struct Replica {
     chunks_left: u32,
     scratch: Vec<Entry<Request>>,
     configuration_bytes: Vec<u8>,
-    audit: Vec<AuditEntry>,
+    audit: VecDeque<AuditEntry>,
     /// Who last spoke another version, and which.
     other_version: Option<(SocketAddr, u8)>,
     outbox: Outbox,
@@ -174,7 +174,7 @@ impl Replica {
             chunks_left: CHUNKS_PER_TURN,
             scratch: Vec::with_capacity(crate::wire::ENTRIES_MAX),
             configuration_bytes: Vec::new(),
-            audit: Vec::new(),
+            audit: VecDeque::new(),
             other_version: None,
             outbox: Outbox::new(OUTBOX_BYTES, 2 * commands),
             counters: Counters::default(),
@@ -272,9 +272,9 @@ impl Replica {
         self.heard.in_term_us()
     }
 
-    /// What this node decided, when its settings ask for an audit.
+    /// What this node decided last, by index, when its settings ask for an audit.
     #[must_use]
-    pub fn audit(&self) -> &[AuditEntry] {
+    pub fn audit(&self) -> &VecDeque<AuditEntry> {
         &self.audit
     }
 

@@ -57,12 +57,14 @@ pub struct Settings {
     pub wants_max: u32,
     /// Messages that may be in reassembly.
     pub reassembly_max: u32,
+    /// Bytes of their bodies, of [`Self::body_bytes`].
+    pub reassembly_bytes: usize,
     /// How long a partial plain message lives (HC6d).
     pub reassembly_ttl: Duration,
     /// Commands that may be on their way to the application half.
     pub commands_max: u32,
-    /// Keep the dump of decisions for a history check.
-    pub audit: bool,
+    /// Newest decisions kept for a history check; 0 = none.
+    pub audit_max: u32,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -76,7 +78,7 @@ impl Settings {
     pub(super) fn reassembly(&self) -> reassembly::Settings {
         reassembly::Settings {
             messages_max: self.reassembly_max as usize,
-            bytes_max: self.body_bytes / 4,
+            bytes_max: self.reassembly_bytes,
             body_max: self.group.limits.request_max as usize,
             plain_ttl: self.reassembly_ttl,
             extended_ttl: self.group.limits.unordered_expiry,

@@ -7,7 +7,7 @@
 //! count of plain ids, oldest first, for each: port * 2 + opening · IP (2 words) · number · hash · session · stamp · slot
 //! count of sessions, longest silent first, for each: number · floor · stamp · count of kept numbers,
 //!     lowest first, for each: distance from the floor * 2^32 + slot
-//! count of slots, for each the log index of its entry, 0 = free · count of free slots, in the order of being given back
+//! count of slots, for each the log index of its entry, 0 = free
 //! ```
 
 use r2p2::request_id::ClientAddress;
@@ -79,8 +79,6 @@ pub(super) fn walk(table: &Table, time: impl Fn(u64) -> u64, put: &mut impl FnMu
     }
     put(to_u64(table.slots.len()));
     table.slots.indexes().iter().for_each(|index| put(index.to_wire()));
-    put(to_u64(table.slots.free().len()));
-    table.slots.free().iter().for_each(|slot| put(slot.to_u32().into()));
 }
 
 struct Reader<'a> {
@@ -159,16 +157,11 @@ impl Reader<'_> {
         Some(sessions)
     }
 
-    /// The slots, which must be those seen so far, once each, and free ones (T4).
+    /// The slots, of which those seen so far, once each, are taken (T4).
     fn slots(&mut self) -> Option<Slots> {
         let mut indexes = Vec::new();
         for _ in 0..self.count()? {
             indexes.push(LogIndex::from_wire(self.word()?));
-        }
-        let mut free = Vec::new();
-        for _ in 0..self.count()? {
-            let number = self.word()?;
-            free.push(self.slot_number(number)?);
         }
         self.used.sort_unstable();
         let taken = indexes.iter().enumerate().filter(|(_, index)| **index != LogIndex::ZERO);
@@ -176,7 +169,7 @@ impl Reader<'_> {
         if !taken.map(|(place, _)| place).eq(used) {
             return None;
         }
-        Slots::restore(indexes, free)
+        Some(Slots::restore(indexes))
     }
 
     fn slot(&mut self, number: u64) -> Option<Slot> {

@@ -1,17 +1,21 @@
 //! Places for kept replies.
 
+use core::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use raft_core::ids::LogIndex;
 
 /// Where the application half keeps one reply.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Slot(u32);
 
-/// All slots ever in use; those free now are given out again, the latest first.
+/// All slots ever in use; those free now are given out again, the lowest first: what is kept stands low, where there is room for
+/// replies.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slots {
     /// Log index of the entry whose reply is there; zero = free.
     indexes: Vec<LogIndex>,
-    free: Vec<Slot>,
+    free: BinaryHeap<Reverse<Slot>>,
 }
 
 impl Slot {
@@ -34,7 +38,7 @@ impl Slots {
     /// A slot for the entry at `index`.
     pub(super) fn take(&mut self, index: LogIndex) -> Slot {
         assert_ne!(index, LogIndex::ZERO, "an entry has an index");
-        if let Some(slot) = self.free.pop() {
+        if let Some(Reverse(slot)) = self.free.pop() {
             self.indexes[slot.place()] = index;
             return slot;
         }
@@ -49,7 +53,7 @@ impl Slots {
     pub(super) fn give_back(&mut self, slot: Slot) {
         let index = core::mem::replace(&mut self.indexes[slot.place()], LogIndex::ZERO);
         assert_ne!(index, LogIndex::ZERO, "T4: {slot:?} was free");
-        self.free.push(slot);
+        self.free.push(Reverse(slot));
     }
 
     pub(super) fn index(&self, slot: Slot) -> LogIndex {
@@ -65,20 +69,12 @@ impl Slots {
         &self.indexes
     }
 
-    /// Free ones, the next to be given out last.
-    pub(super) fn free(&self) -> &[Slot] {
-        &self.free
-    }
-
-    /// As [`Self::indexes`] and [`Self::free`] were; `None` unless exactly the slots without an index are free, once each.
-    pub(super) fn restore(indexes: Vec<LogIndex>, mut free: Vec<Slot>) -> Option<Self> {
-        let mut sorted: Vec<usize> = free.iter().map(|slot| slot.place()).collect();
-        sorted.sort_unstable();
-        let without = indexes.iter().enumerate().filter(|(_, index)| **index == LogIndex::ZERO);
-        if !without.map(|(place, _)| place).eq(sorted) {
-            return None;
-        }
-        free.reserve(indexes.capacity() - free.len());
-        Some(Self { indexes, free })
+    /// As [`Self::indexes`] were.
+    pub(super) fn restore(indexes: Vec<LogIndex>) -> Self {
+        let mut free = BinaryHeap::with_capacity(indexes.capacity());
+        let numbered = indexes.iter().zip(0..);
+        let empty = numbered.filter(|(index, _)| **index == LogIndex::ZERO);
+        free.extend(empty.map(|(_, number)| Reverse(Slot(number))));
+        Self { indexes, free }
     }
 }

@@ -260,8 +260,8 @@ fn hc7b_a_floor_lets_go_of_the_replies_below_it_and_of_no_other() {
     let mut replica = Replica::new();
     let session = replica.open(5, 0);
     let slots = [1, 2, 3].map(|number| executed(replica.write(session, number, 1)));
-    assert_eq!(executed(replica.write(session, 4, 3)), slots[1], "the latest given back");
-    assert_eq!(executed(replica.write(session, 5, 3)), slots[0]);
+    assert_eq!(executed(replica.write(session, 4, 3)), slots[0], "the lowest");
+    assert_eq!(executed(replica.write(session, 5, 3)), slots[1]);
     assert_eq!(repeated(replica.write(session, 3, 3)).0, slots[2]);
 }
 

@@ -5,7 +5,7 @@
 //! addresses: count 1, then for each: id 1, data IP 16 and port 2, admin IP 16 and port 2
 //! cluster's name: length 1, then UTF-8 · wrapped hash key 16
 //! limits: unordered expiry, packet life, answer ttl, plain window, session expiry: u64 each, microseconds;
-//!         plain ids, sessions, session window, kept reply, request, reply: u32 each
+//!         plain ids, sessions, session window, kept reply, request, reply: u32 each; bytes of kept replies: u64
 //! ```
 //!
 //! Invariants:
@@ -29,7 +29,7 @@ pub const NAME_MAX: usize = 32;
 
 /// Longest encoded configuration, in bytes: three full lists of members, their addresses, name, key, limits.
 pub const CONFIGURATION_MAX: usize =
-    1 + 8 + 3 * (1 + 16 * 9) + (1 + 16 * 37) + (1 + NAME_MAX) + 16 + 64;
+    1 + 8 + 3 * (1 + 16 * 9) + (1 + 16 * 37) + (1 + NAME_MAX) + 16 + 72;
 
 const _: () = assert!(HEAD_LEN + 2 * ENTRY_LEN + 2 + CONFIGURATION_MAX + MAC_LEN <= PACKET_MAX);
 
@@ -195,6 +195,7 @@ fn put_limits(out: &mut Vec<u8>, limits: &Limits) {
     ] {
         out.extend(number.to_be_bytes());
     }
+    out.extend(limits.replies_bytes_max.to_be_bytes());
 }
 
 /// Bytes not read yet.
@@ -274,6 +275,7 @@ impl<'a> Reader<'a> {
             reply_keep_max: self.u32()?,
             request_max: self.u32()?,
             reply_max: self.u32()?,
+            replies_bytes_max: self.u64()?,
         })
     }
 }

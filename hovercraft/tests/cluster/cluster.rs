@@ -167,7 +167,7 @@ impl Cluster {
         let place = usize::from(node - 1);
         let dead = &mut self.nodes[place];
         dead.alive = false;
-        dead.past_audits.push(dead.replica.audit().to_vec());
+        dead.past_audits.push(dead.replica.audit().iter().copied().collect());
         dead.commands.clear();
         self.network.clear_inbox(dead.endpoint);
     }
@@ -397,9 +397,10 @@ fn settings(id: u8, shape: &Shape, seed: u64, lives: u64) -> Settings {
         parked_max: 64,
         wants_max: 512,
         reassembly_max: 256,
+        reassembly_bytes: 32 << 20,
         reassembly_ttl: Duration::from_millis(5),
         commands_max: 1_024,
-        audit: true,
+        audit_max: 1 << 20,
         seed: seed ^ u64::from(id) << 48 ^ lives << 40,
     }
 }

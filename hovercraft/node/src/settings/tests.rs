@@ -30,7 +30,7 @@ fn the_files_numbers_reach_the_replica() {
     assert_eq!(settings.body_bytes, 88 << 20);
     assert_eq!(settings.commands_max, 1_200);
     assert_eq!(settings.group.addresses.len(), 3);
-    assert!(settings.audit && settings.mac.is_none());
+    assert!(settings.audit_max > 0 && settings.mac.is_none());
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn bytes() -> Vec<u8> {
     for number in [262_144u32, 1_024, 4_096, 1_024, 262_144, 1_024 * 1_432] {
         bytes.extend(number.to_be_bytes());
     }
+    bytes.extend(268_435_456u64.to_be_bytes());
     bytes
 }
 
@@ -118,7 +119,7 @@ fn hc7a_limits_that_do_not_hold_are_refused() {
     let ConfigurationError::Limits(error) = refused(short) else { panic!() };
     assert_eq!(error.field, "plain_window");
     let mut late = bytes();
-    let at = late.len() - 64 + 3 * 8;
+    let at = late.len() - 72 + 3 * 8;
     late[at..at + 8].copy_from_slice(&899_000u64.to_be_bytes());
     assert_eq!(decode(&late), Err(ConfigurationError::Limits(error)));
 }

@@ -18,7 +18,7 @@
 //! advance 5ms but n2 | only n2     only for those: clocks differ
 //! hold n2 | apply n2 [1] | go n2    the application half stands still | takes so many commands | works again
 //! cut n3 | heal n3 | crash n3 | restart n3 | transfer n1 n2
-//! show n1 [..] | counters n1 name [..] | state | session c1
+//! show n1 [..] | counters n1 name [..] | audit n1 | state | session c1
 //! ```
 
 use core::time::Duration;
@@ -288,6 +288,11 @@ fn look(cluster: &mut Cluster, words: &[&str]) {
                 line += &format!(" {name}={}", found.expect("a counter of that name").1);
             }
             cluster.say(line);
+        }
+        ["audit", id] => {
+            let audit = cluster.node(node(id)).replica.audit();
+            let list: Vec<_> = audit.iter().map(|entry| entry.index.to_string()).collect();
+            cluster.say(format!("{id} audit: {}", list.join(", ")));
         }
         ["session", client] => {
             let session = cluster.names.session_of(client).expect("a session");

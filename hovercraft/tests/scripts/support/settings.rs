@@ -35,6 +35,7 @@ pub(crate) struct Shape {
     bodies: u32,
     entries: u16,
     log: u32,
+    audit: u32,
 }
 
 /// The value of `key=value` among the words, or what it is without.
@@ -83,6 +84,7 @@ impl Shape {
             sessions_max: value(words, "sessions", 16),
             session_window: value(words, "window", 16),
             reply_keep_max: value(words, "reply_keep", 64),
+            replies_bytes_max: value(words, "replies_bytes", 64 << 10),
             request_max: value(words, "request_max", 4_000),
             reply_max: value(words, "reply_max", 4_000),
         };
@@ -102,6 +104,7 @@ impl Shape {
             bodies: value(words, "bodies", 128),
             entries: value(words, "append_entries", 8),
             log: value(words, "log", 64),
+            audit: value(words, "audit", 1 << 20),
         }
     }
 
@@ -163,9 +166,10 @@ impl Shape {
             parked_max: self.parked,
             wants_max: self.wants,
             reassembly_max: 16,
+            reassembly_bytes: 4 << 20,
             reassembly_ttl: Duration::from_millis(5),
             commands_max: 128,
-            audit: true,
+            audit_max: self.audit,
             seed: u64::from(id) + 100 * u64::from(lives),
         }
     }
