@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - D1. Sequence numbers are given out in order, and `persisted(seq)` speaks for all up to `seq`.
-//! - D2. `index` is never above what is durable: an entry cut off and replaced counts again only by its own number.
+//! - D2. `index` is never above what is durable, nor above `written`: an entry cut off and replaced counts again only by its own number.
 
 use alloc::collections::VecDeque;
 
@@ -65,6 +65,12 @@ impl Durability {
     pub(crate) fn persisted(&mut self, seq: Seq) {
         assert!(seq <= self.issued, "D1: {seq:?} was never handed over");
         self.durable = self.durable.max(seq);
+        if seq == self.issued {
+            // As in memory mode, always: nothing is on its way any more.
+            self.index = self.written;
+            self.pending.clear();
+            return;
+        }
         while let Some((_, to)) = self.pending.pop_front_if(|(number, _)| *number <= seq) {
             self.index = self.index.max(to);
         }

@@ -261,7 +261,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         self.election.votes.clear();
         if before != (term, Role::Follower, leader) {
             let leader = leader.map(|member| member.id);
-            self.outputs.push_back(Output::BecameFollower { term, leader });
+            self.outputs.push(Output::BecameFollower { term, leader });
         }
     }
 

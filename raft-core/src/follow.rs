@@ -140,34 +140,31 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             self.reconsider_standing();
         }
         self.counters.truncations += 1;
-        self.outputs.push_back(Output::Truncated { from });
+        self.outputs.push(Output::Truncated { from });
     }
 
     /// Adds as many of `entries` as there is room for; how many. A configuration is an append's last entry or not taken.
     fn extend(&mut self, entries: &[Entry<E>], configuration: Option<&Configuration<C>>) -> usize {
-        let room = self.log.room();
-        for (at, &entry) in entries.iter().enumerate() {
-            if at == room {
-                self.counters.entries_refused += (entries.len() - at) as u64;
-                return at;
-            }
-            if entry.payload == Payload::Configuration {
-                let index = self.log.last().next();
-                let Some(value) = configuration.filter(|value| {
-                    at + 1 == entries.len() && value.epoch == index && value.is_sound()
-                }) else {
-                    self.counters.impossible += 1;
-                    return at;
-                };
-                self.configurations.push(value.clone());
-                self.log.push(entry);
-                self.configurations.prune(self.log.base());
-                self.reconsider_standing();
-            } else {
-                self.log.push(entry);
-            }
+        let fitting = &entries[..entries.len().min(self.log.room())];
+        let is_configuration = |entry: &Entry<E>| matches!(entry.payload, Payload::Configuration);
+        let plain = fitting.iter().position(is_configuration).unwrap_or(fitting.len());
+        self.log.extend(&fitting[..plain]);
+        if plain == fitting.len() {
+            self.counters.entries_refused += (entries.len() - plain) as u64;
+            return plain;
         }
-        entries.len()
+        let index = self.log.last().next();
+        let Some(value) = configuration
+            .filter(|value| plain + 1 == entries.len() && value.epoch == index && value.is_sound())
+        else {
+            self.counters.impossible += 1;
+            return plain;
+        };
+        self.configurations.push(value.clone());
+        self.log.push(fitting[plain]);
+        self.configurations.prune(self.log.base());
+        self.reconsider_standing();
+        plain + 1
     }
 
     fn acknowledge(&mut self, to: Member, append: &Append) {

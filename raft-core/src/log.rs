@@ -1,7 +1,6 @@
 //! The log: entries in a ring of fixed size (design HC12).
 //!
-//! Index `i` lives in place `(i - origin) & mask`; the memory is taken in [`Log::new`] and never again. When the ring is
-//! full, the oldest entry that the layer above released gives its place to the newest; until then released entries stay,
+//! Index `i` lives in place `i & mask`; the memory is taken in [`Log::new`] and never again. When the ring is full, the oldest entry that the layer above released gives its place to the newest; until then released entries stay,
 //! for followers that lag.
 //!
 //! Invariants:
@@ -9,18 +8,18 @@
 //! - L2. `base <= released <= last`: nothing is overwritten before it is released.
 //! - L3. Terms never decrease along the log.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
+use alloc::vec;
 
-use crate::entry::Entry;
+use crate::entry::{Entry, Payload};
 use crate::ids::{LogIndex, Term};
 
 /// The entries.
 #[derive(Clone, Debug)]
 pub(crate) struct Log<E> {
-    ring: Vec<Entry<E>>,
-    capacity: usize,
-    /// Index whose place is 0.
-    origin: LogIndex,
+    ring: Box<[Entry<E>]>,
+    /// One less than the capacity, a power of two.
+    mask: usize,
     /// Before the first entry held.
     base: LogIndex,
     base_term: Term,
@@ -34,10 +33,10 @@ impl<E: Copy> Log<E> {
     pub(crate) fn new(capacity: u32, base: LogIndex, base_term: Term) -> Self {
         assert!(capacity.is_power_of_two(), "a ring of {capacity} entries");
         let capacity = capacity as usize;
+        let unused = Entry { term: Term::ZERO, payload: Payload::NoOp };
         Self {
-            ring: Vec::with_capacity(capacity),
-            capacity,
-            origin: base.next(),
+            ring: vec![unused; capacity].into_boxed_slice(),
+            mask: capacity - 1,
             base,
             base_term,
             last: base,
@@ -47,21 +46,51 @@ impl<E: Copy> Log<E> {
     }
 
     /// Adds `entry`; there must be room.
+    #[inline]
     pub(crate) fn push(&mut self, entry: Entry<E>) -> LogIndex {
         assert!(entry.term >= self.last_term, "L3: {} after {}", entry.term, self.last_term);
-        if self.held() == self.capacity {
-            self.drop_oldest();
-        }
         let index = self.last.next();
         let place = self.place(index);
-        if place == self.ring.len() {
-            self.ring.push(entry);
-        } else {
-            self.ring[place] = entry;
+        if self.held() == self.ring.len() {
+            // The oldest entry stands where this one goes.
+            assert!(self.base < self.released, "L2: no room after {}", self.last);
+            self.base = self.base.next();
+            self.base_term = self.ring[place].term;
         }
+        self.ring[place] = entry;
         self.last = index;
         self.last_term = entry.term;
         index
+    }
+
+    /// Adds `entries`; there must be room for all.
+    pub(crate) fn extend(&mut self, entries: &[Entry<E>]) {
+        let newest = match entries {
+            [] => return,
+            [one] => {
+                self.push(*one);
+                return;
+            }
+            [.., newest] => newest,
+        };
+        let rises = entries.is_sorted_by_key(|entry| entry.term);
+        assert!(rises && entries[0].term >= self.last_term, "L3: terms after {}", self.last_term);
+        assert!(entries.len() <= self.room(), "L2: {} entries after {}", entries.len(), self.last);
+        let dropped = (self.held() + entries.len()).saturating_sub(self.ring.len());
+        if dropped > 0 {
+            let base = self.base.plus(dropped as u64);
+            self.base_term = self.term_at(base).unwrap_or(self.base_term);
+            self.base = base;
+        }
+        let first = self.place(self.last.next());
+        let to_the_end = entries.len().min(self.ring.len() - first);
+        let (here, wrapped) = entries.split_at(to_the_end);
+        self.ring[first..first + here.len()].copy_from_slice(here);
+        if !wrapped.is_empty() {
+            self.ring[..wrapped.len()].copy_from_slice(wrapped);
+        }
+        self.last = self.last.plus(entries.len() as u64);
+        self.last_term = newest.term;
     }
 
     /// Cuts off `from` and what follows it.
@@ -82,7 +111,8 @@ impl<E: Copy> Log<E> {
     /// How many entries can be added now.
     pub(crate) fn room(&self) -> usize {
         // At most the capacity, a u32, by L1 and L2.
-        self.capacity - usize::try_from(self.last.since(self.released)).unwrap_or(self.capacity)
+        let capacity = self.ring.len();
+        capacity - usize::try_from(self.last.since(self.released)).unwrap_or(capacity)
     }
 
     /// The entry at `index`, when held.
@@ -91,6 +121,21 @@ impl<E: Copy> Log<E> {
             None
         } else {
             Some(&self.ring[self.place(index)])
+        }
+    }
+
+    /// The entries held from `from` to `to`, in two runs: the second begins where the ring does.
+    #[inline]
+    pub(crate) fn runs(&self, from: LogIndex, to: LogIndex) -> (&[Entry<E>], &[Entry<E>]) {
+        let (from, to) = (from.max(self.base.next()), to.min(self.last));
+        if from > to {
+            return (&[], &[]);
+        }
+        let (first, end) = (self.place(from), self.place(to) + 1);
+        if first < end {
+            (&self.ring[first..end], &[])
+        } else {
+            (&self.ring[first..], &self.ring[..end])
         }
     }
 
@@ -139,26 +184,20 @@ impl<E: Copy> Log<E> {
 
     /// The entries held, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<E>> {
-        (1..=self.last.since(self.base)).filter_map(|nth| self.get(self.base.plus(nth)))
+        let (first, second) = self.runs(self.base.next(), self.last);
+        first.iter().chain(second)
     }
 
     fn held(&self) -> usize {
         usize::try_from(self.last.since(self.base)).unwrap_or(usize::MAX)
     }
 
-    fn drop_oldest(&mut self) {
-        assert!(self.base < self.released, "L2: no room after {}", self.last);
-        let oldest = self.base.next();
-        self.base_term = self.ring[self.place(oldest)].term;
-        self.base = oldest;
-    }
-
     #[allow(
         clippy::cast_possible_truncation,
         reason = "masked by a capacity that fits in 32 bits just after"
     )]
-    fn place(&self, index: LogIndex) -> usize {
-        index.since(self.origin) as usize & (self.capacity - 1)
+    const fn place(&self, index: LogIndex) -> usize {
+        index.to_wire() as usize & self.mask
     }
 }
 

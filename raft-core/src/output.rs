@@ -1,5 +1,7 @@
 //! What the core wants done, in order.
 
+use alloc::vec::Vec;
+
 use crate::ids::{LogIndex, Member, NodeId, NodeSet, Seq, Term};
 use crate::message::{Append, Message};
 
@@ -72,4 +74,38 @@ pub enum Persist {
         /// Last.
         to: LogIndex,
     },
+}
+
+/// Outputs in order. Each input's are all taken before the next one comes, so nothing ever wraps around.
+#[derive(Clone, Debug)]
+pub(crate) struct Outputs {
+    list: Vec<Output>,
+    /// How many of them are taken.
+    taken: usize,
+}
+
+impl Outputs {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self { list: Vec::with_capacity(capacity), taken: 0 }
+    }
+
+    pub(crate) fn push(&mut self, output: Output) {
+        self.list.push(output);
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Output> {
+        let next = self.list.get(self.taken).copied();
+        if next.is_some() {
+            self.taken += 1;
+        } else {
+            self.list.clear();
+            self.taken = 0;
+        }
+        next
+    }
+
+    /// Whether all are taken.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.taken == self.list.len()
+    }
 }

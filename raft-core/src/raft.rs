@@ -6,7 +6,6 @@
 //! [`Output::Persist`] named is durable, [`Raft::persisted`]; it alone may be called while outputs are drained, so that
 //! memory mode reports each at once.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt::Debug;
 
@@ -21,7 +20,7 @@ use crate::entry::{Command, Configuration, Entry};
 use crate::ids::{LogIndex, Member, NodeId, Seq, Term};
 use crate::log::Log;
 use crate::message::Message;
-use crate::output::{Output, Persist};
+use crate::output::{Output, Outputs, Persist};
 use crate::rounds::Leading;
 
 /// What an earlier run of this node left on stable storage; the default in memory mode.
@@ -104,7 +103,7 @@ pub struct Raft<E, C> {
     pub(crate) commit: Commit,
     pub(crate) disk: Durability,
     pub(crate) leading: Leading,
-    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) outputs: Outputs,
     pub(crate) counters: Counters,
 }
 
@@ -139,7 +138,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             commit: Commit::new(start.base),
             disk: Durability::new(log.last()),
             leading: Leading::new(),
-            outputs: VecDeque::with_capacity(outputs),
+            outputs: Outputs::with_capacity(outputs),
             counters: Counters::default(),
             log,
             config,
@@ -247,7 +246,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
     /// The next thing to do, oldest first.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.take()
     }
 
     /// When [`Self::tick`] next has something to do; zero when something waits to be sent.
@@ -292,7 +291,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             self.election.unsaved = false;
             let seq = self.disk.hand_over_vote();
             let what = Persist::Vote { term: self.election.term, vote: self.election.vote };
-            self.outputs.push_back(Output::Persist { seq, what });
+            self.outputs.push(Output::Persist { seq, what });
         }
     }
 
@@ -302,19 +301,19 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         let (from, to) = (self.disk.written().next(), self.log.last());
         if from <= to {
             let seq = self.disk.hand_over_entries(to);
-            self.outputs.push_back(Output::Persist { seq, what: Persist::Entries { from, to } });
+            self.outputs.push(Output::Persist { seq, what: Persist::Entries { from, to } });
         }
     }
 
     pub(crate) fn send(&mut self, to: NodeId, message: Message, needs: Seq) {
-        self.outputs.push_back(Output::Send { to, message, needs });
+        self.outputs.push(Output::Send { to, message, needs });
     }
 
     /// Moves the commit index as far as word and knowledge allow.
     pub(crate) fn advance_commit(&mut self) {
         let before = self.commit.index();
         if let Some(index) = self.commit.advance() {
-            self.outputs.push_back(Output::Committed(index));
+            self.outputs.push(Output::Committed(index));
             self.leading.due = true;
             if self.configurations.newest().epoch > before || self.adopted.is_some() {
                 self.reconsider_standing();

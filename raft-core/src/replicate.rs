@@ -29,7 +29,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         self.commit.name_first_of_term(first);
         self.leading.start(now, &self.config);
         self.follow_configuration();
-        self.outputs.push_back(Output::BecameLeader { term, first });
+        self.outputs.push(Output::BecameLeader { term, first });
     }
 
     pub(crate) fn append_command(&mut self, command: E) -> Result<LogIndex, ProposeError> {
@@ -139,29 +139,27 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
 
     /// Commits what a majority holds.
     fn count_commit(&mut self) {
-        let (mut voters, mut outgoing) = (Matches::new(), Matches::new());
-        for progress in &self.leading.followers {
-            if progress.votes {
-                voters.add(progress.matched);
-            }
-            if progress.outgoing {
-                outgoing.add(progress.matched);
-            }
+        let mut held = self.majority_of(|progress| progress.votes, self.leading.votes);
+        if self.configurations.newest().is_joint() {
+            held = held.min(self.majority_of(|progress| progress.outgoing, self.leading.outgoing));
         }
-        let durable = self.disk.index(); // L5
-        if self.leading.votes {
-            voters.add(durable);
-        }
-        if self.leading.outgoing {
-            outgoing.add(durable);
-        }
-        let held = voters.majority().unwrap_or(LogIndex::ZERO);
-        let held = outgoing.majority().map_or(held, |old| old.min(held));
         if self.commit.first_of_term().is_some_and(|first| held >= first) {
             self.commit.hear(held); // L4
             self.commit.verify(self.log.last());
             self.advance_commit();
         }
+    }
+
+    /// The highest index that a majority of one half of the configuration holds; zero when nobody is in it.
+    fn majority_of(&self, counts: impl Fn(&Progress) -> bool, own: bool) -> LogIndex {
+        let mut matches = Matches::new();
+        for progress in self.leading.followers.iter().filter(|progress| counts(progress)) {
+            matches.add(progress.matched);
+        }
+        if own {
+            matches.add(self.disk.index()); // L5
+        }
+        matches.majority().unwrap_or(LogIndex::ZERO)
     }
 
     /// Sends what waits: entries to all who can take some, and news of a commit to the others.
@@ -171,31 +169,38 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         }
         self.leading.due = false;
         self.save_entries();
-        self.send_entries();
-        self.send_commit();
+        if !self.send_entries() {
+            self.send_commit();
+        }
         self.continue_transfer();
     }
 
-    fn send_entries(&mut self) {
+    /// Whether one append went to everybody, and the commit index with it.
+    fn send_entries(&mut self) -> bool {
+        let mut to_all = false;
         let last = self.log.last();
         let mut wanted = self.first_to_serve();
         while let Some(next) = wanted.take() {
             let append = self.append_from(next);
             let (end, commit, round) = (append.last_index(), append.commit, append.round);
-            let mut to = NodeSet::EMPTY;
+            let (mut to, mut left_out) = (NodeSet::EMPTY, false);
             for progress in &mut self.leading.followers {
                 if progress.next == next && progress.may_send() {
                     progress.sent(end, commit, round);
                     to.insert(progress.member.id);
+                } else {
+                    left_out = true;
                 }
                 if wanted.is_none() && progress.next <= last && progress.may_send() {
                     wanted = Some(progress.next);
                 }
             }
+            to_all |= !left_out;
             self.counters.appends_sent += u64::from(to.len());
             self.counters.entries_sent += u64::from(to.len()) * u64::from(append.count);
-            self.outputs.push_back(Output::Append { to, append, needs: Seq::ZERO });
+            self.outputs.push(Output::Append { to, append, needs: Seq::ZERO });
         }
+        to_all
     }
 
     /// The next entry of the first who can take it; marks those whom the log no longer serves.
@@ -213,27 +218,25 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
 
     /// The append that begins at `next`, as long as budget and configuration let it be (L6).
     fn append_from(&self, next: LogIndex) -> Append {
+        let most = u64::from(self.config.append_entries_max);
+        let (first, second) = self.log.runs(next, next.prev().plus(most));
         let (mut count, mut bytes) = (0, 0);
-        let mut index = next;
-        while let Some(entry) =
-            self.log.get(index).filter(|_| count < self.config.append_entries_max)
-        {
+        for entry in first.iter().chain(second) {
             match &entry.payload {
                 Payload::Command(command) => {
                     bytes += command.wire_len();
                     if count > 0 && bytes > self.config.append_bytes {
                         break;
                     }
+                    count += 1;
                 }
                 // Its value is long: it goes alone, or behind the no-op of its term.
-                Payload::Configuration if count > 1 => break,
-                Payload::NoOp | Payload::Configuration => {}
+                Payload::Configuration => {
+                    count += u16::from(count <= 1);
+                    break;
+                }
+                Payload::NoOp => count += 1,
             }
-            count += 1;
-            if entry.payload == Payload::Configuration {
-                break;
-            }
-            index = index.next();
         }
         self.append_after(next.prev(), count, true)
     }
@@ -266,7 +269,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         if !to.is_empty() {
             let append = self.append_after(commit, 0, false);
             self.counters.commit_only_sent += u64::from(to.len());
-            self.outputs.push_back(Output::Append { to, append, needs: Seq::ZERO });
+            self.outputs.push(Output::Append { to, append, needs: Seq::ZERO });
         }
     }
 
@@ -290,7 +293,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             }
             served = served.or(to);
             self.counters.heartbeats_sent += u64::from(to.len());
-            self.outputs.push_back(Output::Append { to, append, needs: Seq::ZERO });
+            self.outputs.push(Output::Append { to, append, needs: Seq::ZERO });
         }
     }
 }

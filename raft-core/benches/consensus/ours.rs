@@ -127,10 +127,10 @@ impl Ours {
                     for to in to.iter() {
                         let inbox = &mut self.inboxes[to.place()];
                         inbox.appends.push(append);
-                        for nth in 1..=u64::from(append.count) {
-                            let index = append.previous_index.plus(nth);
-                            inbox.entries.push(*self.nodes[node].entry(index).unwrap());
-                        }
+                        let (from, to) = (append.previous_index.next(), append.last_index());
+                        let (first, second) = self.nodes[node].entries(from, to);
+                        inbox.entries.extend(first.iter().copied());
+                        inbox.entries.extend(second.iter().copied());
                     }
                 }
                 Output::Committed(index) => self.apply(node, index),
@@ -140,13 +140,13 @@ impl Ours {
     }
 
     fn apply(&mut self, node: usize, to: LogIndex) {
-        while self.done[node] < to {
-            self.done[node] = self.done[node].next();
-            let entry = self.nodes[node].entry(self.done[node]).unwrap();
+        let (first, second) = self.nodes[node].entries(self.done[node].next(), to);
+        for entry in [first, second].into_iter().flatten() {
             if let Payload::Command(Held(command)) = &entry.payload {
                 self.applied[node].apply(command);
             }
         }
+        self.done[node] = to;
         self.nodes[node].release(to);
     }
 }

@@ -16,6 +16,7 @@ struct Model {
 #[derive(Clone, Debug)]
 enum Step {
     Push { term_after: u64, number: u64 },
+    Extend { terms_after: Vec<u64>, number: u64 },
     Truncate { back: usize },
     Release { ahead: usize },
 }
@@ -23,6 +24,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => (0u64..3, any::<u64>()).prop_map(|(term_after, number)| Step::Push { term_after, number }),
+        3 => (prop::collection::vec(0u64..2, 0..9), any::<u64>())
+            .prop_map(|(terms_after, number)| Step::Extend { terms_after, number }),
         1 => (0usize..6).prop_map(|back| Step::Truncate { back }),
         3 => (0usize..6).prop_map(|ahead| Step::Release { ahead }),
     ]
@@ -49,6 +52,19 @@ impl Model {
                 self.entries.push(entry);
                 assert_eq!(log.push(entry), index(self.entries.len()));
             }
+            Step::Extend { ref terms_after, number } => {
+                let mut term = self.term_at(self.entries.len()).to_wire();
+                let more: Vec<_> = terms_after
+                    .iter()
+                    .take(log.room())
+                    .map(|after| {
+                        term += after;
+                        Entry { term: Term::from_wire(term), payload: Payload::Command(number) }
+                    })
+                    .collect();
+                log.extend(&more);
+                self.entries.extend(more);
+            }
             Step::Truncate { back } => {
                 let from = self.entries.len().saturating_sub(back).max(self.released) + 1;
                 if from <= self.entries.len() {
@@ -70,6 +86,13 @@ impl Model {
         let base = usize::try_from(log.base().to_wire()).unwrap();
         assert!(base <= self.released && last - base <= CAPACITY, "L1, L2");
         assert!(log.iter().eq(self.entries[base..].iter()));
+        for (from, to) in [(0, last + 2), (base + 2, last), (last, last), (base, base + 9), (4, 3)]
+        {
+            let (first, second) = log.runs(index(from), index(to));
+            let (skipped, end) = (from.max(base + 1) - 1, to.min(last));
+            let wanted = if skipped < end { &self.entries[skipped..end] } else { &[] };
+            assert!(first.iter().chain(second).eq(wanted), "{from} to {to}");
+        }
         for at in 0..last + 3 {
             let held = at > base && at <= last;
             assert_eq!(log.get(index(at)), held.then(|| &self.entries[at - 1]));
@@ -97,7 +120,7 @@ proptest! {
             model.apply(&mut log, step);
             model.compare(&log);
         }
-        prop_assert_eq!(log.ring.capacity(), CAPACITY);
+        prop_assert_eq!(log.ring.len(), CAPACITY);
     }
 }
 
@@ -122,4 +145,19 @@ fn an_entry_that_is_not_released_is_never_overwritten() {
     for _ in 0..17 {
         log.push(Entry { term: Term::from_wire(1), payload: Payload::Command(0) });
     }
+}
+
+#[test]
+#[should_panic(expected = "L2")]
+fn nor_by_many_at_once() {
+    let mut log = Log::new(16, LogIndex::ZERO, Term::ZERO);
+    log.extend(&[Entry { term: Term::from_wire(1), payload: Payload::Command(0) }; 17]);
+}
+
+#[test]
+#[should_panic(expected = "L3")]
+fn terms_never_fall_among_many() {
+    let mut log = Log::new(16, LogIndex::ZERO, Term::ZERO);
+    let entry = |term| Entry { term: Term::from_wire(term), payload: Payload::Command(0) };
+    log.extend(&[entry(2), entry(1)]);
 }
