@@ -102,6 +102,7 @@ impl Replica {
 
     fn on_leading(&mut self) {
         self.counters.elections_won += 1;
+        self.told_held.0 = LogIndex::ZERO;
         self.repliers.reset();
         self.parked.clear();
         self.report_own();

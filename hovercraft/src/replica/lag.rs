@@ -1,11 +1,15 @@
 //! What a lagging application means: a leader hears how far others applied, lets bodies go, hands over (design HC1d, HC4, HC12).
 
 use r2p2::Instant;
-use raft_core::ids::{NodeId, NodeSet, Seq};
+use raft_core::ids::{LogIndex, NodeId, NodeSet, Seq, Term};
 use raft_core::progress::Progress;
 
 use super::{Replica, is_leader};
 use crate::wire::PACKET_MAX;
+
+/// Entries after which, and time after which at the latest, a leader tells what everybody has.
+const HELD_ENTRIES: u64 = 1_024;
+const HELD_AFTER: Instant = Instant::from_millis(100);
 
 /// How long news of an applied index may wait for an acknowledgement to ride on.
 const TELL_AFTER: Instant = Instant::from_millis(2);
@@ -42,11 +46,13 @@ impl Replica {
         let is_full = (room <= reserve || refuses) && applied < core.commit();
         core.set_campaign_delay(is_full);
         if !is_leader(core) {
-            return;
+            return self.store.release(self.held_by_all.min(applied), &mut self.pool);
         }
         let everybody = core.configuration().everybody();
         let held = everybody.iter().map(|id| core.match_index(id).unwrap_or_default()).min();
-        self.store.release(held.unwrap_or_default().min(applied), &mut self.pool);
+        let held = held.unwrap_or_default();
+        self.held_by_all = self.held_by_all.max(held);
+        self.store.release(held.min(applied), &mut self.pool);
         let last = core.last_index();
         let better = |id: &NodeId| {
             core.match_index(*id) == Some(last)
@@ -56,6 +62,35 @@ impl Replica {
         if let Some(to) = successor.filter(|_| !core.is_transferring()) {
             self.counters.handed_over_full += 1;
             self.hand_leadership_over(now, Some(to));
+        }
+    }
+
+    /// HC1d: followers keep bodies for laggards, too, and only the leader knows when there are none. A lost word is made good by
+    /// the next one.
+    pub(super) fn tell_held(&mut self, now: Instant) {
+        let Some(core) = self.core.as_ref().filter(|core| is_leader(core)) else { return };
+        let (told, at) = self.told_held;
+        let news = self.held_by_all.since(told);
+        let waited = now.saturating_sub(at) >= HELD_AFTER;
+        if news < HELD_ENTRIES && (news == 0 || !waited) {
+            return;
+        }
+        let mut others = core.configuration().everybody();
+        others.remove(self.settings.me);
+        let (term, index) = (core.term(), self.held_by_all);
+        let mut packet = [0; PACKET_MAX];
+        let len = self.encoder.held_by_all(&mut packet, &self.head(now), term, index);
+        self.outbox.to_nodes(others, &packet[..len], Seq::ZERO);
+        self.told_held = (index, now);
+    }
+
+    /// What is held by all and applied here is the same in every log for good, whoever leads later.
+    pub(super) fn hear_held(&mut self, from: NodeId, term: Term, index: LogIndex) {
+        let Some(core) = &self.core else { return };
+        if core.term() == term && core.leader() == Some(from) && !is_leader(core) {
+            self.held_by_all = self.held_by_all.max(index);
+        } else {
+            self.counters.unexpected_packets += 1;
         }
     }
 

@@ -112,6 +112,10 @@ pub struct Replica {
     applied: LogIndex,
     /// The applied index that the leader was last told, and when.
     told: (LogIndex, Instant),
+    /// Every member has acknowledged the log up to here, as the leader knows it, or told it last.
+    held_by_all: LogIndex,
+    /// What of that a leader told the others last, and when.
+    told_held: (LogIndex, Instant),
     /// Handed over and not yet reported done.
     pending: VecDeque<LogIndex>,
     /// Commands on their way to the application half.
@@ -164,6 +168,8 @@ impl Replica {
             handed: LogIndex::ZERO,
             applied: LogIndex::ZERO,
             told: (LogIndex::ZERO, now),
+            held_by_all: LogIndex::ZERO,
+            told_held: (LogIndex::ZERO, now),
             pending: VecDeque::with_capacity(commands),
             outstanding: 0,
             unapplied: Unapplied::default(),
@@ -211,6 +217,7 @@ impl Replica {
             self.settle(now, now);
             self.tell_applied(now);
             self.mind_the_log(now);
+            self.tell_held(now);
         }
         self.store.end_burst();
         self.make_room();

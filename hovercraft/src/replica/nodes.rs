@@ -69,6 +69,7 @@ impl Replica {
                     self.report_own();
                 }
             }
+            NodeMessage::HeldByAll { term, index } => self.hear_held(head.sender.id, term, index),
             NodeMessage::Aggregate(_) => self.counters.unexpected_packets += 1,
             NodeMessage::Question { .. } | NodeMessage::Report(_) => {}
         }

@@ -125,7 +125,7 @@ impl Random {
         let id = RequestId::new(client, request.id.session, 4);
         let chunk = Chunk::of(id, client, request.plain, 5, &body, number).unwrap();
         let round = Round::from_wire(self.number());
-        let raft = match self.below(14) {
+        let raft = match self.below(15) {
             0 => Message::RequestVote {
                 term,
                 pre: true,
@@ -173,6 +173,7 @@ impl Random {
                 return encoder.report(packet, &head, 77, true, &lives, said);
             }
             11 => return encoder.applied(packet, &head, term),
+            12 => return encoder.held_by_all(packet, &head, term, self.index()),
             _ => return self.append(encoder, packet),
         };
         encoder.raft(packet, &head, &raft)

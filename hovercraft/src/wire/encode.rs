@@ -1,7 +1,7 @@
 //! From values to bytes, in a buffer of the caller's. Nothing is allocated.
 
 use raft_core::entry::Entry;
-use raft_core::ids::{Member, Term};
+use raft_core::ids::{LogIndex, Member, Term};
 use raft_core::message::{Append, Message};
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::{U16, U64};
@@ -239,6 +239,18 @@ impl Encoder {
         self.begin(packet).finish(Kind::Applied, head, of_term(term))
     }
 
+    /// Every member acknowledged `index`.
+    pub fn held_by_all(
+        &self,
+        packet: &mut Packet,
+        head: &Head,
+        term: Term,
+        index: LogIndex,
+    ) -> usize {
+        let raw = RawHead { previous_index: U64::new(index.to_wire()), ..of_term(term) };
+        self.begin(packet).finish(Kind::HeldByAll, head, raw)
+    }
+
     /// Any message as parsed, the same bytes again.
     pub fn message(&self, packet: &mut Packet, head: &Head, message: &NodeMessage<'_>) -> usize {
         match *message {
@@ -279,6 +291,7 @@ impl Encoder {
                 self.report(packet, head, report.nonce, report.memory, lives, report.configuration)
             }
             NodeMessage::Applied { term } => self.applied(packet, head, term),
+            NodeMessage::HeldByAll { term, index } => self.held_by_all(packet, head, term, index),
         }
     }
 

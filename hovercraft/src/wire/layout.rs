@@ -118,6 +118,7 @@ pub(super) enum Kind {
     Report = 12,
     Applied = 13,
     NoBody = 14,
+    HeldByAll = 15,
 }
 
 const REQUEST: u8 = 5;
@@ -137,7 +138,7 @@ mod uses {
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::RequestVote,
         Self::Vote,
         Self::Append,
@@ -152,6 +153,7 @@ impl Kind {
         Self::Report,
         Self::Applied,
         Self::NoBody,
+        Self::HeldByAll,
     ];
 
     /// The kind with this number.
@@ -169,6 +171,7 @@ impl Kind {
             Self::Ack => (REPLY, 0, EPOCH | TERM | PREVIOUS_INDEX | ROUND),
             Self::Reject => (REPLY, 0, TERM | PREVIOUS_INDEX | COMMIT | ROUND),
             Self::TimeoutNow | Self::Applied => (ONE_WAY, 0, TERM),
+            Self::HeldByAll => (ONE_WAY, 0, TERM | PREVIOUS_INDEX),
             Self::Aggregate => (ONE_WAY, 0, COUNT | EPOCH | TERM | PREVIOUS_INDEX | FIRST | COMMIT),
             Self::BodyRequest => (REQUEST, 0, COUNT | TERM | PREVIOUS_INDEX | ROUND),
             Self::BodyChunk => (REPLY, PLAIN, 0),

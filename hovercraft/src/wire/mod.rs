@@ -35,6 +35,7 @@
 //! | 12 report | 6 | round: the nonce repeated | 16 configuration, 128 memory | `count` lives of 9 bytes; configuration |
 //! | 13 applied | 7 | term | | |
 //! | 14 no body | 6 | term, previous index and round of the request | | the wanted that the sender has not got |
+//! | 15 held by all | 7 | term; previous index: every member acknowledged up to here | | |
 //!
 //! - *entry*: term 8, session 8, number 8, client's IP 16 and port 2, body's hash 8, kind and replier 1 (high nibble: 0 no-op,
 //!   1 configuration, 2 write, 3 read, 4 open, 5 close, plus 8 for the plain wire form), length 3, number above the floor 2,
@@ -178,6 +179,13 @@ pub enum NodeMessage<'a> {
     Applied {
         /// The term in which it is reported.
         term: Term,
+    },
+    /// A leader's word that every member acknowledged an index: bodies up to there need not be kept (HC1d).
+    HeldByAll {
+        /// The leader's.
+        term: Term,
+        /// Up to here.
+        index: LogIndex,
     },
 }
 

@@ -95,6 +95,10 @@ fn read_message<'a>(
         _ if !tail.is_empty() => return Err(WireError::Length(HEAD_LEN + tail.len())),
         Kind::Question => NodeMessage::Question { nonce: raw.round.get() },
         Kind::Applied => NodeMessage::Applied { term: Term::from_wire(raw.term.get()) },
+        Kind::HeldByAll => NodeMessage::HeldByAll {
+            term: Term::from_wire(raw.term.get()),
+            index: LogIndex::from_wire(raw.previous_index.get()),
+        },
         Kind::RequestVote | Kind::Vote | Kind::Ack | Kind::Reject | Kind::TimeoutNow => {
             NodeMessage::Raft(read_raft(kind, raw))
         }

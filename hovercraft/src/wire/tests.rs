@@ -374,6 +374,10 @@ fn questions_reports_and_applied() {
     let fields = format!("{ZERO} 0000000000000007 {}", ZERO.repeat(5));
     let bytes = packet("cc0871c0 00000001 01 0d 00 02 0000 0000", &fields, "");
     check(&bytes, NodeMessage::Applied { term: term(7) });
+
+    let fields = format!("{ZERO} 0000000000000007 0000000000000009 {}", ZERO.repeat(4));
+    let bytes = packet("cc0871c0 00000001 01 0f 00 02 0000 0000", &fields, "");
+    check(&bytes, NodeMessage::HeldByAll { term: term(7), index: index(9) });
 }
 
 #[test]

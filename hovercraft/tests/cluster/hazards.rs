@@ -186,3 +186,26 @@ fn forge(cluster: &mut Cluster, to: u8, leader: u8, term: Term, entries: &[Entry
     let arrival = Arrival { from, group: false, not_before: now, bytes: &packet[..len] };
     cluster.nodes[usize::from(to - 1)].replica.receive(now, &arrival);
 }
+
+/// HC1d: followers keep bodies until all have acknowledged them, and then let them go; they would fill their memory otherwise.
+#[test]
+fn hc1d_nobody_keeps_what_everybody_has() {
+    let mut cluster = Cluster::new(3, shape(Mode::Hovercraft, 3), Weather::CALM);
+    let leader = cluster.settle();
+    add_clients(&mut cluster, 1, HABITS);
+    cluster.clients[0].stopping = true;
+    let kept = |cluster: &Cluster| -> Vec<u64> {
+        cluster.nodes.iter().map(|node| node.replica.gauges().body_bytes).collect()
+    };
+    cluster.put_one_by_one(50);
+    cluster.run_until(cluster.now + Duration::from_millis(250));
+    assert_eq!(kept(&cluster), [0; 3]);
+
+    let away = usize::from(leader % 3);
+    cluster.nodes[away].network_paused_until = cluster.now + Duration::from_millis(100);
+    cluster.put_one_by_one(50);
+    let others = kept(&cluster).into_iter().enumerate().filter(|(node, _)| *node != away);
+    assert!(others.into_iter().all(|(_, bytes)| bytes >= 50 * 64), "{:?}", kept(&cluster));
+    cluster.run_until(cluster.now + Duration::from_secs(1));
+    assert_eq!(kept(&cluster), [0; 3]);
+}

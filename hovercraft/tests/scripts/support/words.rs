@@ -71,6 +71,7 @@ pub(crate) fn node_message(bytes: &[u8], key: Option<&MacKey>, names: &mut Names
         NodeMessage::Forward(forward) => format!("forward {}", chunk_words(&forward.body, names)),
         NodeMessage::Question { .. } => "question".into(),
         NodeMessage::Report(report) => format!("report memory={}", report.memory),
+        NodeMessage::HeldByAll { term, index } => format!("held by all {index} {term}"),
         NodeMessage::Applied { term } => format!("applied {} {term}", head.applied),
     }
 }
