@@ -29,8 +29,10 @@ use crate::table::Slot;
 use crate::totals::Refusals;
 
 mod counters;
+mod leaving;
 
 pub use counters::ApplicationCounters;
+use leaving::{Leaving, Until};
 
 /// Where packets go: destination, head, payload.
 pub type Transmit<'a> = dyn FnMut(SocketAddr, &[u8], &[u8]) + 'a;
@@ -85,6 +87,7 @@ pub struct Application<S> {
     reply: Vec<u8>,
     pool: Pool,
     long: LongSends,
+    leaving: Leaving,
     applied: LogIndex,
     log_time_us: u64,
     heard_us: u64,
@@ -111,6 +114,7 @@ impl<S: Service> Application<S> {
             reply: Vec::with_capacity(64 << 10),
             pool: Pool::new(2 * settings.long_answer_bytes),
             long: LongSends::new(long, settings.seed),
+            leaving: Leaving::default(),
             applied: LogIndex::ZERO,
             log_time_us: 0,
             heard_us: 0,
@@ -137,7 +141,7 @@ impl<S: Service> Application<S> {
             Command::Tell(tell) => self.tell(now, &tell, transmit),
             Command::Kept { slot, index, to } => {
                 if self.is_young(now, &to) {
-                    self.answer_kept(now, slot, index, &to, transmit);
+                    self.answer_kept(now, slot, index, &to, self.until(&to), transmit);
                 }
             }
             Command::Query { body, to, refuse } => self.query(now, &body, &to, refuse, transmit),
@@ -156,6 +160,7 @@ impl<S: Service> Application<S> {
 
     /// Sends packets of long answers that are due.
     pub fn tick(&mut self, now: Instant, transmit: &mut Transmit<'_>) {
+        self.counters.too_late += self.leaving.stop_late(now, self.heard_us, &mut self.long);
         while let Some(paced) = self.long.poll(now) {
             transmit(paced.to, &paced.head, paced.payload);
         }
@@ -216,10 +221,11 @@ impl<S: Service> Application<S> {
         if let Some(unasked) =
             execute.answer.filter(|unasked| self.is_in_time(now, unasked, execute.stamp_us))
         {
-            self.send(now, &unasked.to, ended, executed, transmit);
+            let until = self.until_unasked(&unasked, execute.stamp_us);
+            self.send(now, &unasked.to, until, ended, executed, transmit);
         }
         if let Some(to) = execute.also.filter(|to| self.is_young(now, to)) {
-            self.send(now, &to, ended, executed, transmit);
+            self.send(now, &to, self.until(&to), ended, executed, transmit);
         }
     }
 
@@ -299,18 +305,21 @@ impl<S: Service> Application<S> {
         }
         let unasked = tell.answer.filter(|unasked| self.is_in_time(now, unasked, tell.stamp_us));
         let also = tell.also.filter(|to| self.is_young(now, to));
-        for to in unasked.map(|unasked| unasked.to).into_iter().chain(also) {
+        let unasked =
+            unasked.map(|unasked| (unasked.to, self.until_unasked(&unasked, tell.stamp_us)));
+        let also = also.map(|to| (to, self.until(&to)));
+        for (to, until) in unasked.into_iter().chain(also) {
             let executed = tell.index.to_wire();
             match tell.what {
                 Told::Opened { keep, .. } => {
-                    self.answer_kept(now, keep, tell.index, &to, transmit);
+                    self.answer_kept(now, keep, tell.index, &to, until, transmit);
                 }
                 Told::Repetition { slot, first } => {
-                    self.answer_kept(now, slot, first, &to, transmit);
+                    self.answer_kept(now, slot, first, &to, until, transmit);
                 }
                 Told::Closed => {
                     self.reply.clear();
-                    self.send(now, &to, Ended::Reply, executed, transmit);
+                    self.send(now, &to, until, Ended::Reply, executed, transmit);
                 }
                 Told::Refused(reason) => self.send_refusal(&to, reason, transmit),
             }
@@ -324,6 +333,7 @@ impl<S: Service> Application<S> {
         slot: Slot,
         index: LogIndex,
         to: &AnswerTo,
+        until: Until,
         transmit: &mut Transmit<'_>,
     ) {
         let kept = slot_of(&mut self.kept, slot);
@@ -344,7 +354,7 @@ impl<S: Service> Application<S> {
                 self.reply.clear();
                 self.reply.extend_from_slice(&kept.bytes);
                 self.counters.reply_bytes_copied += kept.bytes.len() as u64;
-                self.send(now, to, Ended::Reply, executed, transmit);
+                self.send(now, to, until, Ended::Reply, executed, transmit);
             }
             KeptResult::Failed => self.send_refusal(to, Reason::Failed, transmit),
             // A plain client has no word for it: silence, on every node alike (HC7d).
@@ -369,7 +379,7 @@ impl<S: Service> Application<S> {
             self.read(&context, body, self.settings.reply_max)
         };
         if refuse || ended != Ended::Refused(Reason::ChangesState) {
-            self.send(now, to, ended, 0, transmit);
+            self.send(now, to, self.until(to), ended, 0, transmit);
         }
     }
 
@@ -377,6 +387,7 @@ impl<S: Service> Application<S> {
         &mut self,
         now: Instant,
         to: &AnswerTo,
+        until: Until,
         ended: Ended,
         executed: u64,
         transmit: &mut Transmit<'_>,
@@ -401,6 +412,8 @@ impl<S: Service> Application<S> {
         });
         if !sent {
             self.counters.long_answers_dropped += 1;
+        } else if to.plain {
+            self.leaving.add(form, address, until);
         }
         self.tick(now, transmit);
     }
@@ -410,6 +423,17 @@ impl<S: Service> Application<S> {
         self.refusals.count(reason);
         let packet = AnswerForm::new(&to.id(), to.plain).refusal(Refusal::new(reason));
         transmit(to.client.socket(), &packet, &[]);
+    }
+
+    /// A2: until when an answer may leave that nobody asked for again.
+    fn until_unasked(&self, unasked: &Unasked, stamp_us: u64) -> Until {
+        let ttl = self.settings.answer_ttl;
+        Until { own: unasked.arrived + ttl, log_us: stamp_us.saturating_add(micros(ttl)) }
+    }
+
+    /// A2: until when a repetition may be answered.
+    fn until(&self, to: &AnswerTo) -> Until {
+        Until { own: to.asked + self.settings.answer_ttl, log_us: u64::MAX }
     }
 
     /// A2, for an answer that nobody asked for again.

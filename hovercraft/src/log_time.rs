@@ -25,20 +25,22 @@ pub(crate) struct LastStamp {
     pub term: Term,
 }
 
-/// Own moments remembered with the log time heard by then.
+/// Own moments remembered with the log time passed by then.
 const SAMPLES: usize = 512;
-/// Own time between two of them.
+/// Own time between two of them, at least.
 const SAMPLE_EVERY: Duration = Duration::from_millis(1);
 
 /// The highest log time heard of, and when; and what the leader of the newest term said last.
 ///
 /// The two differ: after an idle hour the next leader's first stamp is two plain windows above the last one at most (T2), while
-/// everybody has heard from the one before how late it is. An entry's age is told by its own term's leader, or a later one.
+/// everybody has heard from the one before how late it is. An entry's age is told by its own term's leader, or a later one. Waiting
+/// requests age by what has passed by the word of each term's leader, added up: the hour is no reason to take the next one for none.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     now_us: u64,
     term: Term,
     term_us: u64,
+    passed_us: u64,
     samples: Vec<(Instant, u64)>,
     next: usize,
 }
@@ -64,6 +66,7 @@ impl Default for Heard {
             now_us: 0,
             term: Term::ZERO,
             term_us: 0,
+            passed_us: 0,
             samples: Vec::with_capacity(SAMPLES),
             next: 0,
         }
@@ -79,11 +82,15 @@ impl Heard {
 
     /// Another word of it, by the leader of `term`.
     pub(crate) fn hear_leader(&mut self, term: Term, log_time_us: u64) {
-        if term > self.term {
-            (self.term, self.term_us) = (term, log_time_us);
-        } else if term == self.term {
-            self.term_us = self.term_us.max(log_time_us);
+        if term < self.term {
+            return self.hear(log_time_us);
         }
+        // Whoever hears a leader for the first time does not know what has passed.
+        if self.term > Term::ZERO {
+            self.passed_us += log_time_us.saturating_sub(self.term_us);
+        }
+        self.term_us = if term > self.term { log_time_us } else { self.term_us.max(log_time_us) };
+        self.term = term;
         self.hear(log_time_us);
     }
 
@@ -102,24 +109,31 @@ impl Heard {
         self.now_us = self.now_us.max(log_time_us);
     }
 
-    /// Remembers what was heard by `now`, for [`Self::by`]. Called once per burst.
-    pub(crate) fn sample(&mut self, now: Instant) {
+    /// How much log time has passed by the word of leaders, in microseconds since some moment.
+    pub(crate) fn passed_us(&self) -> u64 {
+        self.passed_us
+    }
+
+    /// Remembers what has passed by `now`, for [`Self::passed_by`], so that the samples reach back to twice `expiry`. Called once
+    /// per burst.
+    pub(crate) fn sample(&mut self, now: Instant, expiry: Duration) {
+        let every = SAMPLE_EVERY.max(expiry / 256);
         let newest = (self.next + SAMPLES - 1) % SAMPLES;
-        if self.samples.get(newest).is_some_and(|&(at, _)| now < at + SAMPLE_EVERY) {
+        if self.samples.get(newest).is_some_and(|&(at, _)| now < at + every) {
             return;
         }
         if self.samples.len() < SAMPLES {
-            self.samples.push((now, self.now_us));
+            self.samples.push((now, self.passed_us));
         } else {
-            self.samples[self.next] = (now, self.now_us);
+            self.samples[self.next] = (now, self.passed_us);
         }
         self.next = (self.next + 1) % SAMPLES;
     }
 
-    /// A log time heard by `moment`, never a later one: ages counted from it are never too small. What is older than the
-    /// samples gets zero.
+    /// How much had passed by `moment`, or less: ages counted from it are never too small. What is older than the samples, and so
+    /// than the expiry, gets zero.
     #[must_use]
-    pub(crate) fn by(&self, moment: Instant) -> u64 {
+    pub(crate) fn passed_by(&self, moment: Instant) -> u64 {
         let len = self.samples.len();
         let newest_first =
             (1..=len).map(|back| self.samples[(self.next + SAMPLES - back) % SAMPLES]);
@@ -177,14 +191,42 @@ mod tests {
     }
 
     #[test]
-    fn hc8_log_time_by_a_moment_is_never_later_than_it() {
+    fn hc8_what_had_passed_by_a_moment_is_never_more_than_that() {
         let mut heard = Heard::default();
+        let term = Term::from_wire(1);
         for ms in 0..2_000u64 {
-            heard.hear(ms * 10);
-            heard.sample(Duration::from_millis(ms));
+            heard.hear_leader(term, 5_000_000 + ms * 10);
+            heard.sample(Duration::from_millis(ms), Duration::from_millis(400));
         }
-        assert_eq!(heard.by(Duration::from_micros(1_990_700)), 19_900);
-        assert_eq!(heard.by(Duration::from_secs(9)), 19_990);
-        assert_eq!(heard.by(Duration::from_millis(3)), 0, "older than the samples");
+        assert_eq!(heard.passed_us(), 19_990, "since the first word");
+        let newest = heard.passed_by(Duration::from_secs(9));
+        assert!((19_970..=19_990).contains(&newest), "{newest}");
+        let before = heard.passed_by(Duration::from_micros(1_500_700));
+        assert!((14_980..=15_000).contains(&before), "{before}");
+        assert_eq!(heard.passed_by(Duration::from_millis(3)), 0, "older than the samples");
+    }
+
+    #[test]
+    fn hc8_the_samples_reach_back_to_the_expiry() {
+        let mut heard = Heard::default();
+        for ms in 1..20_000u64 {
+            heard.hear_leader(Term::from_wire(1), ms * 1_000);
+            heard.sample(Duration::from_millis(ms), Duration::from_secs(5));
+        }
+        let passed = heard.passed_us() - heard.passed_by(Duration::from_secs(15));
+        assert!((4_999_000..5_030_000).contains(&passed), "{passed}");
+    }
+
+    #[test]
+    fn hc8_requests_age_by_the_word_of_every_leader_in_its_own_term() {
+        let mut heard = Heard::default();
+        heard.hear_leader(Term::from_wire(1), 1_000);
+        heard.hear_leader(Term::from_wire(1), 3_600_000_000);
+        let hour = heard.passed_us();
+        heard.hear_leader(Term::from_wire(2), 2_000_000);
+        assert_eq!(heard.passed_us(), hour, "its log time is behind");
+        heard.hear_leader(Term::from_wire(2), 2_500_000);
+        heard.hear_leader(Term::from_wire(1), 3_700_000_000);
+        assert_eq!(heard.passed_us(), hour + 500_000);
     }
 }

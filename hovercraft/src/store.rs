@@ -308,10 +308,10 @@ impl Store {
     }
 
     /// Drops waiting bodies whose age has reached `expiry`, oldest arrivals first.
-    pub fn expire(&mut self, now: Instant, log_time_us: u64, expiry: Duration, pool: &mut Pool) {
+    pub fn expire(&mut self, now: Instant, passed_us: u64, expiry: Duration, pool: &mut Pool) {
         while self.oldest != NONE {
             let at = self.oldest;
-            if self.slots[at as usize].origin.age(now, log_time_us) < expiry {
+            if self.slots[at as usize].origin.age(now, passed_us) < expiry {
                 return;
             }
             self.counters.unordered_expired += 1;

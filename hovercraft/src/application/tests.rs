@@ -60,6 +60,33 @@ fn entry(index: u64, read: bool, request: &[u8]) -> Command {
     })
 }
 
+/// HC3c: some hundred packets in bursts of 32 every 200 us; time is up after the second.
+#[test]
+fn hc3c_a_long_plain_answer_stops_leaving_when_it_is_too_late() {
+    for (by_log_time, plain) in [(false, true), (true, true), (false, false)] {
+        let ms = Duration::from_millis;
+        let mut application = application();
+        let body = vec![1; 100 * 1_400];
+        let to = AnswerTo { plain, session: u64::from(!plain), number: 5, ..AnswerTo::default() };
+        let Command::Execute(execute) = entry(1, false, &body) else { unreachable!() };
+        let execute =
+            Execute { reply_max: 1 << 20, answer: Some(Unasked { to, arrived: ms(0) }), ..execute };
+        let (mut sent, us) = (0, Duration::from_micros);
+        let mut transmit = |_: SocketAddr, _: &[u8], _: &[u8]| sent += 1;
+        let start = if by_log_time { ms(1) } else { us(399_700) };
+        application.handle(start, 0, Command::Execute(execute), &mut transmit);
+        application.tick(start + us(200), &mut transmit);
+        // The leader's word comes with whatever is commanded next.
+        let heard_us = if by_log_time { 400_001 } else { 0 };
+        let next = Command::Refuse { to, reason: Reason::Overload };
+        application.handle(start + us(300), heard_us, next, &mut |_, _, _| {});
+        application.tick(start + us(400), &mut transmit);
+        application.tick(start + us(600), &mut transmit);
+        let late = application.counters.too_late;
+        assert_eq!((sent, late), if plain { (64, 1) } else { (98, 0) }, "{by_log_time}");
+    }
+}
+
 /// How many packets left.
 fn answers(application: &mut Application<Frail>, command: Command) -> usize {
     let mut sent = 0;

@@ -48,7 +48,7 @@ impl Replica {
             kind: EntryKind::Write,
             above_floor: 0,
             age_from: now,
-            age_log_us: self.heard.us(),
+            age_log_us: self.heard.passed_us(),
         };
         let _ = self.store.insert(key, origin, body, false, &mut self.pool);
     }

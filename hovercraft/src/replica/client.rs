@@ -172,7 +172,7 @@ impl Replica {
             kind,
             above_floor: request.above_floor,
             age_from: request.age_from,
-            age_log_us: self.heard.by(request.age_from),
+            age_log_us: self.heard.passed_by(request.age_from),
         };
         // Mode `raft`: a follower passes on whatever it cannot answer itself, repetitions too.
         let passes_on = self.settings.mode == Mode::Raft && !self.leads();

@@ -222,7 +222,7 @@ impl Replica {
         self.store.end_burst();
         self.make_room();
         self.hear_own(now);
-        self.heard.sample(now);
+        self.heard.sample(now, self.limits.unordered_expiry);
     }
 
     /// Time passed. Harmless when early.
@@ -245,7 +245,7 @@ impl Replica {
         self.reassembly.expire(now, &mut self.pool);
         self.forwards.expire(now, &mut self.pool);
         let expiry = self.limits.unordered_expiry;
-        self.store.expire(now, self.heard.us(), expiry, &mut self.pool);
+        self.store.expire(now, self.heard.passed_us(), expiry, &mut self.pool);
     }
 
     /// What to do next, oldest first.

@@ -25,14 +25,14 @@ impl Replica {
             return;
         }
         let expiry = self.limits.unordered_expiry;
-        self.store.expire(now, self.heard.us(), expiry, &mut self.pool);
+        self.store.expire(now, self.heard.passed_us(), expiry, &mut self.pool);
         let eligible = self.eligible();
         let mut next = self.store.next_waiting(None);
         let before = self.counters.ordered;
         while let Some(at) = next {
             next = self.store.next_waiting(Some(at));
             let origin = self.store.origin(at);
-            let is_old = origin.age(now, self.heard.us()) >= expiry;
+            let is_old = origin.age(now, self.heard.passed_us()) >= expiry;
             if !self.store.is_orderable(at) || is_old || !self.is_admitted(now, at) {
                 continue;
             }

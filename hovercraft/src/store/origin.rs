@@ -29,7 +29,7 @@ pub struct Origin {
     pub above_floor: u16,
     /// When the first packet was surely not yet waiting here (HC8).
     pub age_from: Instant,
-    /// Log time heard by then, in microseconds.
+    /// Log time that had passed by then, in microseconds.
     pub age_log_us: u64,
 }
 
@@ -44,8 +44,8 @@ impl BodyKey {
 impl Origin {
     /// The greater of the own and the log time passed since the request was surely not yet here (HC8).
     #[must_use]
-    pub fn age(&self, now: Instant, log_time_us: u64) -> Duration {
+    pub fn age(&self, now: Instant, passed_us: u64) -> Duration {
         let own = now.saturating_sub(self.age_from);
-        own.max(Duration::from_micros(log_time_us.saturating_sub(self.age_log_us)))
+        own.max(Duration::from_micros(passed_us.saturating_sub(self.age_log_us)))
     }
 }
