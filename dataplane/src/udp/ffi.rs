@@ -1,13 +1,15 @@
 //! The only file that calls libc: what the standard library and `socket2` do not offer.
 //!
 //! Rules of this file:
-//! - C structs are built for one call, on the stack, from references that outlive the call: no pointer is kept.
+//! - C structs are built for one call, on the stack, from references that outlive the call: no pointer is kept, but those of
+//!   an [`Inbox`] into itself.
 //! - What the kernel writes is read only as far as the kernel says that it wrote.
 
-use core::mem::{size_of, zeroed};
+use core::mem::{MaybeUninit, size_of, zeroed};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use core::ptr::null_mut;
+use core::ptr::{NonNull, null_mut};
 use core::time::Duration;
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -38,55 +40,93 @@ pub(super) enum Forced {
     Send,
 }
 
-/// Reads up to [`BURST`] packets without waiting: packet `i` into `buffers[i]`, described by `received[i]`.
-///
-/// Fewer than [`BURST`] means that the queue was seen empty, *or* that an error came after the first packet; then the
-/// next call answers with that error (net/socket.c, `do_recvmmsg`).
-pub(super) fn receive_burst(
-    socket: BorrowedFd<'_>,
-    buffers: &mut [Buffer; BURST],
-    received: &mut [Received; BURST],
-) -> io::Result<usize> {
-    // SAFETY: these are plain C structs of integers and pointers: all zero is a value of each.
-    let (mut names, mut parts, mut messages) = unsafe {
-        (
-            zeroed::<[libc::sockaddr_in; BURST]>(),
-            zeroed::<[libc::iovec; BURST]>(),
-            zeroed::<[libc::mmsghdr; BURST]>(),
-        )
-    };
-    let name_len = length_of::<libc::sockaddr_in>();
-    let slots = messages.iter_mut().zip(&mut names).zip(&mut parts).zip(buffers.iter_mut());
-    for (((message, name), part), buffer) in slots {
-        part.iov_base = buffer.as_mut_ptr().cast();
-        part.iov_len = PACKET_MAX;
-        message.msg_hdr.msg_name = (&raw mut *name).cast();
-        message.msg_hdr.msg_namelen = name_len;
-        message.msg_hdr.msg_iov = &raw mut *part;
-        message.msg_hdr.msg_iovlen = 1;
+/// Memory for one burst: packets, and what the kernel is told of it, which is the same for every call.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    /// From `alloc`, ours alone until we are dropped. No reference to the whole is ever made: its parts point at each other.
+    slots: NonNull<Slots>,
+}
+
+struct Slots {
+    names: [libc::sockaddr_in; BURST],
+    parts: [libc::iovec; BURST],
+    messages: [libc::mmsghdr; BURST],
+    buffers: [Buffer; BURST],
+}
+
+// SAFETY: the pointers in `Slots` lead into `Slots`, which belongs to one `Inbox` as a box would.
+unsafe impl Send for Inbox {}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        let layout = Layout::new::<Slots>();
+        // SAFETY: the layout is not empty.
+        let memory = unsafe { alloc_zeroed(layout) };
+        let Some(slots) = NonNull::new(memory.cast::<Slots>()) else { handle_alloc_error(layout) };
+        let at = slots.as_ptr();
+        for place in 0..BURST {
+            // SAFETY: `at` has room for a `Slots`, zeroed, which is a value of it: plain C structs of integers and pointers,
+            // and bytes. `place` is below the lengths of its arrays, and no reference to any of it exists.
+            unsafe {
+                let part = &raw mut (*at).parts[place];
+                (*part).iov_base = (&raw mut (*at).buffers[place]).cast();
+                (*part).iov_len = PACKET_MAX;
+                let header = &raw mut (*at).messages[place].msg_hdr;
+                (*header).msg_name = (&raw mut (*at).names[place]).cast();
+                (*header).msg_namelen = length_of::<libc::sockaddr_in>();
+                (*header).msg_iov = part;
+                (*header).msg_iovlen = 1;
+            }
+        }
+        Self { slots }
     }
-    // SAFETY: `messages` has as many elements as we say; each points to a name, a part and a buffer that live until
-    // this function returns, with their true sizes.
-    let count = unsafe {
-        libc::recvmmsg(
-            socket.as_raw_fd(),
-            messages.as_mut_ptr(),
-            MESSAGES,
-            libc::MSG_DONTWAIT,
-            null_mut(),
-        )
-    };
-    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-    for ((message, name), received) in messages.iter().zip(&names).zip(received).take(count) {
-        let address = Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr));
-        let len = usize::try_from(message.msg_len).unwrap_or(PACKET_MAX);
-        *received = Received {
-            from: SocketAddrV4::new(address, u16::from_be(name.sin_port)).into(),
-            len: len.min(PACKET_MAX),
-            truncated: message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+
+    /// Reads up to [`BURST`] packets without waiting; packet `i` is described by `received[i]`.
+    ///
+    /// Fewer than [`BURST`] means that the queue was seen empty, *or* that an error came after the first packet; then the
+    /// next call answers with that error (net/socket.c, `do_recvmmsg`).
+    pub(super) fn receive(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        received: &mut [Received; BURST],
+    ) -> io::Result<usize> {
+        let at = self.slots.as_ptr();
+        let flags = libc::MSG_DONTWAIT;
+        // SAFETY: `messages` has as many elements as we say; each points to a name, a part and a buffer of ours with their
+        // true sizes (`new`; a name's is restored below), and we are borrowed for us alone.
+        let count = unsafe {
+            let messages = (&raw mut (*at).messages).cast();
+            libc::recvmmsg(socket.as_raw_fd(), messages, MESSAGES, flags, null_mut())
         };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        for (place, received) in received.iter_mut().enumerate().take(count) {
+            // SAFETY: `place` is below BURST; the kernel has written these, and does so no more.
+            let (name, message) = unsafe { (&(*at).names[place], &mut (*at).messages[place]) };
+            let address = Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr));
+            let len = usize::try_from(message.msg_len).unwrap_or(PACKET_MAX);
+            *received = Received {
+                from: SocketAddrV4::new(address, u16::from_be(name.sin_port)).into(),
+                len: len.min(PACKET_MAX),
+                truncated: message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            };
+            message.msg_hdr.msg_namelen = length_of::<libc::sockaddr_in>();
+        }
+        Ok(count)
     }
-    Ok(count)
+
+    /// The buffer that packet `place` of the last burst is in.
+    pub(super) fn buffer(&self, place: usize) -> &Buffer {
+        // SAFETY: the index is checked against the array; whatever is there is a value, and nobody writes while we are
+        // borrowed.
+        unsafe { &(*self.slots.as_ptr()).buffers[place] }
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // SAFETY: allocated by `new` with this layout, and used by nobody else.
+        unsafe { dealloc(self.slots.as_ptr().cast(), Layout::new::<Slots>()) };
+    }
 }
 
 /// Sends up to [`BURST`] packets without waiting; returns how many of the first ones the kernel took, at least one.
@@ -94,17 +134,16 @@ pub(super) fn send_burst<'a>(
     socket: BorrowedFd<'_>,
     packets: impl Iterator<Item = (SocketAddrV4, &'a [u8])>,
 ) -> io::Result<usize> {
-    // SAFETY: these are plain C structs of integers and pointers: all zero is a value of each.
-    let (mut names, mut parts, mut messages) = unsafe {
-        (
-            zeroed::<[libc::sockaddr_in; BURST]>(),
-            zeroed::<[libc::iovec; BURST]>(),
-            zeroed::<[libc::mmsghdr; BURST]>(),
-        )
-    };
+    // Not filled in beyond the packets that there are, which are few as a rule.
+    let mut names = [const { MaybeUninit::<libc::sockaddr_in>::uninit() }; BURST];
+    let mut parts = [const { MaybeUninit::<libc::iovec>::uninit() }; BURST];
+    let mut messages = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BURST];
     let mut count: libc::c_uint = 0;
     let slots = messages.iter_mut().zip(&mut names).zip(&mut parts);
     for (((message, name), part), (to, bytes)) in slots.zip(packets) {
+        // SAFETY: these are plain C structs of integers and pointers: all zero is a value of each.
+        let (message, name, part) =
+            unsafe { (message.write(zeroed()), name.write(zeroed()), part.write(zeroed())) };
         name.sin_family = FAMILY;
         name.sin_port = to.port().to_be();
         name.sin_addr.s_addr = to.ip().to_bits().to_be();
@@ -116,43 +155,44 @@ pub(super) fn send_burst<'a>(
         message.msg_hdr.msg_iovlen = 1;
         count += 1;
     }
-    // SAFETY: the first `count` messages point to names, parts and bytes that live until this function returns, with
-    // their true sizes; sending writes to none of them but the messages' own lengths.
-    let sent = unsafe {
-        libc::sendmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), count, libc::MSG_DONTWAIT)
-    };
+    let first = messages.as_mut_ptr().cast();
+    // SAFETY: the first `count` messages are filled in, and point to names, parts and bytes that live until this function
+    // returns, with their true sizes; sending writes to none of them but the messages' own lengths.
+    let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), first, count, libc::MSG_DONTWAIT) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Waits until one of `watched` is ready for `events`, or for `at_most`; returns which, as bits in their order.
+/// Waits until one of `watched` is ready for `events`, or for `at_most`; returns which, as bits in their order. One that is
+/// not among them was looked at during the call, and had neither what was waited for nor an error.
 ///
-/// At most 64 are watched. An interruption by a signal ends the wait early.
+/// At most 64 are watched. `None` when nothing was learned: a signal ended the wait early.
 pub(super) fn wait_for<'a>(
     watched: impl Iterator<Item = BorrowedFd<'a>>,
     events: Readiness,
     at_most: Duration,
-) -> u64 {
+) -> Option<u64> {
     let events = match events {
         Readiness::Readable => libc::POLLIN,
         Readiness::Writable => libc::POLLOUT,
     };
     let mut fds = [libc::pollfd { fd: -1, events, revents: 0 }; 64];
-    let mut count: libc::nfds_t = 0;
+    let mut watched_len = 0;
     for (slot, fd) in fds.iter_mut().zip(watched) {
         slot.fd = fd.as_raw_fd();
-        count += 1;
+        watched_len += 1;
     }
+    let watched = &mut fds[..watched_len];
+    let count = libc::nfds_t::try_from(watched.len()).unwrap_or(0);
     let timeout = libc::timespec {
         tv_sec: libc::time_t::try_from(at_most.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: at_most.subsec_nanos().into(),
     };
-    // SAFETY: the first `count` of `fds` are filled in, `timeout` lives until the return, and null is "no signal mask".
+    // SAFETY: `watched` has `count` elements, `timeout` lives until the return, and null is "no signal mask".
     let ready =
-        unsafe { libc::ppoll(fds.as_mut_ptr(), count, &raw const timeout, core::ptr::null()) };
-    if ready <= 0 {
-        return 0;
-    }
-    fds.iter().rev().fold(0, |bits, slot| bits << 1 | u64::from(slot.revents != 0))
+        unsafe { libc::ppoll(watched.as_mut_ptr(), count, &raw const timeout, core::ptr::null()) };
+    let bits =
+        || watched.iter().rev().fold(0, |bits, slot| bits << 1 | u64::from(slot.revents != 0));
+    (ready >= 0).then(bits)
 }
 
 /// What is waited for.

@@ -24,11 +24,13 @@
 //! 127.0.0.2, …) and all in the same groups. A process hears its own multicast when it is a member.
 //!
 //! Invariants:
-//! - U1. [`Queue::receive`] asks every socket for one burst: a flooded one cannot starve another.
+//! - U1. [`Queue::receive`] asks every socket for one burst, but for those just seen empty (`udp/expect.rs`): a flooded one
+//!   cannot starve another.
 //! - U2. `not_before` is never later than the packet's arrival (`udp/not_before.rs` says why).
 //! - U3. After [`Udp::open`] nothing is allocated, and nothing waits but [`Queue::wait`] and, for a millisecond at most,
 //!   a flush for which the kernel has no room.
 
+mod expect;
 #[allow(unsafe_code, reason = "the one door to libc; see its header")]
 mod ffi;
 mod not_before;
@@ -147,11 +149,18 @@ impl Queue for Udp {
     }
 
     fn wait(&mut self, for_at_most: Duration) {
+        if !self.waker.sleeps() {
+            return;
+        }
         let sockets = self.receivers.iter().map(Receiver::socket);
         let watched = core::iter::once(self.waker.counter()).chain(sockets);
+        let before = self.clock.now();
         let ready = ffi::wait_for(watched, Readiness::Readable, for_at_most);
-        if ready & 1 != 0 {
-            self.waker.seen();
+        self.waker.is_awake(ready.is_some_and(|ready| ready & 1 != 0));
+        let Some(ready) = ready.filter(|&ready| ready != 0) else { return };
+        let length = self.clock.now().saturating_sub(before);
+        for (place, receiver) in self.receivers.iter_mut().enumerate() {
+            receiver.waited(before, length, ready >> (place + 1) & 1 != 0);
         }
     }
 

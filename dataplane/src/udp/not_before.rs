@@ -16,7 +16,7 @@
 //! - N1. [`NotBefore::of_burst`] is never later than the arrival of any packet of the burst: a poll counts from the time
 //!   taken *before* its system call.
 //! - N2. A short burst counts as an empty poll only once the next call has shown that no error ended it (see
-//!   [`super::ffi::receive_burst`]).
+//!   [`super::ffi::Inbox::receive`]).
 //! - N3. The memory is fixed by the size of the receive queue.
 
 use super::ffi::BURST;

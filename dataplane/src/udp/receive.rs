@@ -2,14 +2,16 @@
 
 use core::cell::Cell;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::time::Duration;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::Socket;
 
-use super::ffi::{self, BURST, Buffer, PACKET_MAX, Received};
+use super::expect::Expect;
+use super::ffi::{self, BURST, Received};
 use super::not_before::{NotBefore, Read};
-use crate::backend::{Arrival, ArrivedAt};
+use crate::backend::{Arrival, ArrivedAt, Instant};
 use crate::clock::Clock;
 
 /// A socket that is read.
@@ -18,6 +20,7 @@ pub(super) struct Receiver {
     socket: Socket,
     address: ArrivedAt,
     moments: NotBefore,
+    expect: Expect,
     drops: Cell<Drops>,
 }
 
@@ -28,10 +31,10 @@ struct Drops {
     total: u64,
 }
 
-/// Buffers for one burst, used again for the next.
+/// Memory for one burst, used again for the next.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    buffers: Box<[Buffer; BURST]>,
+    memory: ffi::Inbox,
     described: Box<[Received; BURST]>,
     received: u64,
     truncated: u64,
@@ -40,23 +43,41 @@ pub(super) struct Inbox {
 impl Receiver {
     /// `moments` began before the socket was bound.
     pub(super) fn new(socket: Socket, address: ArrivedAt, moments: NotBefore) -> Self {
-        Self { socket, address, moments, drops: Cell::new(Drops { last_seen: 0, total: 0 }) }
+        let expect = Expect::default();
+        Self {
+            socket,
+            address,
+            moments,
+            expect,
+            drops: Cell::new(Drops { last_seen: 0, total: 0 }),
+        }
     }
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Reads one burst and hands it up; returns how many were handed up.
+    /// A wait that began at `before` and took `length` ended with news, `readable` if of this socket.
+    pub(super) fn waited(&mut self, before: Instant, length: Duration, readable: bool) {
+        if !readable {
+            // The wait looked at the queue after `before`, and saw neither packet nor error.
+            self.moments.of_burst(before, Read::Empty);
+        }
+        self.expect.waited(length, readable);
+    }
+
+    /// Reads one burst and hands it up, unless nothing can be there; returns how many were handed up.
     pub(super) fn receive(
         &mut self,
         clock: Clock,
         inbox: &mut Inbox,
         take: &mut dyn FnMut(Arrival<'_>),
     ) -> usize {
+        if !self.expect.asks() {
+            return 0;
+        }
         let before = clock.now();
-        let result =
-            ffi::receive_burst(self.socket.as_fd(), &mut inbox.buffers, &mut inbox.described);
+        let result = inbox.memory.receive(self.socket.as_fd(), &mut inbox.described);
         let read = match result {
             Ok(0) => Read::Failed,
             Ok(count) => Read::Packets(count),
@@ -65,15 +86,19 @@ impl Receiver {
             Err(_) => Read::Failed,
         };
         let not_before = self.moments.of_burst(before, read);
-        let Read::Packets(count) = read else { return 0 };
+        let Read::Packets(count) = read else {
+            self.expect.was_empty();
+            return 0;
+        };
+        self.expect.gave(count < BURST);
         let mut handed_up = 0;
-        for (buffer, described) in inbox.buffers.iter().zip(inbox.described.iter()).take(count) {
+        for (place, described) in inbox.described.iter().enumerate().take(count) {
             if described.truncated {
                 inbox.truncated += 1;
                 continue;
             }
             handed_up += 1;
-            let bytes = &buffer[..described.len];
+            let bytes = &inbox.memory.buffer(place)[..described.len];
             take(Arrival { from: described.from, to: self.address, not_before, bytes });
         }
         inbox.received += handed_up as u64;
@@ -97,7 +122,7 @@ impl Inbox {
         let nobody = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
         let nothing = Received { from: nobody, len: 0, truncated: false };
         Self {
-            buffers: Box::new([[0; PACKET_MAX]; BURST]),
+            memory: ffi::Inbox::new(),
             described: Box::new([nothing; BURST]),
             received: 0,
             truncated: 0,
