@@ -21,12 +21,13 @@ use r2p2::opening::OpeningReply;
 use r2p2::pacing::{self, LongSends};
 use r2p2::refusal::{Reason, Refusal};
 use r2p2::service::{ChangesState, Context, Reply, Service};
-use raft_core::ids::LogIndex;
+use raft_core::ids::{LogIndex, NodeId};
 
 use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told, Unasked};
 use crate::log_time::micros;
 use crate::table::Slot;
 use crate::totals::Refusals;
+use crate::trace::{Phase, Trace};
 
 mod counters;
 mod leaving;
@@ -97,6 +98,7 @@ pub struct Application<S> {
     pub counters: ApplicationCounters,
     /// Refusals sent.
     pub refusals: Refusals,
+    trace: Trace,
 }
 
 impl<S: Service> Application<S> {
@@ -122,6 +124,7 @@ impl<S: Service> Application<S> {
             stopped: false,
             counters: ApplicationCounters::default(),
             refusals: Refusals::default(),
+            trace: Trace::default(),
             settings,
         }
     }
@@ -134,6 +137,7 @@ impl<S: Service> Application<S> {
         command: Command,
         transmit: &mut Transmit<'_>,
     ) {
+        self.trace.at(now);
         self.commands += 1;
         self.heard_us = heard_us;
         match command {
@@ -156,6 +160,11 @@ impl<S: Service> Application<S> {
             }
             Command::Refuse { to, reason } => self.send_refusal(&to, reason, transmit),
         }
+    }
+
+    /// Keeps what happens to requests from now on; off before.
+    pub fn set_trace(&mut self, trace: Trace) {
+        self.trace = trace;
     }
 
     /// Sends packets of long answers that are due.
@@ -214,6 +223,9 @@ impl<S: Service> Application<S> {
         self.applied = execute.index;
         self.log_time_us = execute.stamp_us;
         let ended = self.run(execute);
+        let phase = if execute.read { Phase::Queried } else { Phase::Executed };
+        let id = execute.answer.map(|unasked| unasked.to.id()).unwrap_or_default();
+        self.trace.record(phase, execute.index, &id);
         if let Some(slot) = execute.keep {
             self.keep(slot, execute, ended);
         }
@@ -346,6 +358,7 @@ impl<S: Service> Application<S> {
             KeptResult::Opened(session) => {
                 if let Ok(reply) = OpeningReply::parse(&kept.bytes) {
                     self.counters.answers += 1;
+                    self.trace.record(Phase::Answered, LogIndex::from_wire(executed), &to.id());
                     let packet = answer::opened(session, to.number, executed, reply);
                     transmit(to.client.socket(), &packet, &[]);
                 }
@@ -372,6 +385,7 @@ impl<S: Service> Application<S> {
         transmit: &mut Transmit<'_>,
     ) {
         self.counters.queries += 1;
+        self.trace.record(Phase::Queried, LogIndex::ZERO, &to.id());
         let context = self.context();
         let ended = if self.stopped {
             Ended::Refused(Reason::Failed)
@@ -396,6 +410,7 @@ impl<S: Service> Application<S> {
             return self.send_refusal(to, reason, transmit);
         }
         self.counters.answers += 1;
+        self.trace.record(Phase::Answered, LogIndex::from_wire(executed), &to.id());
         let form = AnswerForm::new(&to.id(), to.plain).response(executed);
         let address = to.client.socket();
         if form.packets(self.reply.len()) == Some(1)
@@ -421,6 +436,8 @@ impl<S: Service> Application<S> {
     fn send_refusal(&mut self, to: &AnswerTo, reason: Reason, transmit: &mut Transmit<'_>) {
         self.counters.answers += 1;
         self.refusals.count(reason);
+        let (none, nobody) = (LogIndex::ZERO, NodeId::default());
+        self.trace.record_more(Phase::Refused, none, &to.id(), nobody, reason as u16);
         let packet = AnswerForm::new(&to.id(), to.plain).refusal(Refusal::new(reason));
         transmit(to.client.socket(), &packet, &[]);
     }

@@ -22,4 +22,5 @@ pub mod replier;
 pub mod store;
 pub mod table;
 pub mod totals;
+pub mod trace;
 pub mod wire;

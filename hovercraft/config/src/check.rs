@@ -103,7 +103,10 @@ impl Check<'_> {
         let threads = self.choice(&format!("{base}.threads"), &settings.threads, &THREADS)?;
         let idle = self.choice(&format!("{base}.idle"), &settings.idle, &IDLES)?;
         let cores = self.cores(&format!("{base}.cores"), threads, settings.cores)?;
-        let node = NodeConfig { resources, threads, idle, cores, audit: settings.audit };
+        let events = format!("{base}.trace.events");
+        let trace_events = self.count(&events, settings.trace.events, 0..=1 << 20, PLAIN)?;
+        let audit = settings.audit;
+        let node = NodeConfig { resources, threads, idle, cores, audit, trace_events };
         let service = settings.service.0;
         Ok(Group {
             name,

@@ -15,7 +15,7 @@ use crate::key::ClusterKey;
 use crate::position::{self, Position, Positions};
 use crate::settings::{
     GroupSettings, LimitSettings, MemberSettings, Name, ResourceSettings, Settings, TimingSettings,
-    ron_options,
+    TraceSettings, ron_options,
 };
 use crate::{
     quantity::{Size, Span},
@@ -91,6 +91,8 @@ pub struct NodeConfig {
     pub cores: Vec<usize>,
     /// Whether to keep what the check of histories asks for (design 8).
     pub audit: bool,
+    /// Trace events that each thread keeps (design 5); 0 = none.
+    pub trace_events: usize,
 }
 
 /// How a group replicates (design 2).
@@ -322,7 +324,7 @@ impl From<&Cluster> for Settings {
 
 impl From<&Group> for GroupSettings {
     fn from(group: &Group) -> Self {
-        let NodeConfig { resources, threads, idle, cores, audit } = &group.node;
+        let NodeConfig { resources, threads, idle, cores, audit, trace_events } = &group.node;
         let member = |member: &Member| MemberSettings {
             id: member.id.number().into(),
             data: member.data.to_string(),
@@ -348,6 +350,7 @@ impl From<&Group> for GroupSettings {
             idle: words::IDLES.name(*idle),
             cores: (!cores.is_empty()).then(|| cores.iter().map(|&core| core as u64).collect()),
             audit: *audit,
+            trace: TraceSettings { events: *trace_events as u64 },
         }
     }
 }

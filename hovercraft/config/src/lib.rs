@@ -38,4 +38,5 @@ pub use position::{Position, Positions};
 pub use quantity::{Quantity, Size, Span};
 pub use settings::{
     GroupSettings, LimitSettings, MemberSettings, Name, ResourceSettings, Settings, TimingSettings,
+    TraceSettings,
 };

@@ -59,6 +59,16 @@ pub struct GroupSettings {
     pub cores: Option<Vec<u64>>,
     /// Whether nodes keep what the check of histories asks for (design 8).
     pub audit: bool,
+    /// What nodes keep of the last steps of requests.
+    pub trace: TraceSettings,
+}
+
+/// The trace of a node's threads (design 5).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TraceSettings {
+    /// Events that each thread keeps, 64 bytes each; 0 = none.
+    pub events: u64,
 }
 
 /// One member.
@@ -155,7 +165,14 @@ impl Default for GroupSettings {
             idle: "yield".into(),
             cores: None,
             audit: false,
+            trace: TraceSettings::default(),
         }
+    }
+}
+
+impl Default for TraceSettings {
+    fn default() -> Self {
+        Self { events: 16_384 }
     }
 }
 

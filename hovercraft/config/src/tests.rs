@@ -44,6 +44,7 @@ fn a_short_file_has_every_default() {
     assert_eq!(group.node.resources.log_entries, 262_144);
     assert_eq!((group.node.threads, group.node.idle), (Threads::Split, Idle::Yield));
     assert!(group.node.cores.is_empty() && !group.node.audit);
+    assert_eq!(group.node.trace_events, 16_384);
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn every_field_can_be_given() {
                      request_max: "64KiB", reply_keep_max: 512, sessions_max: 9),
             timing: (heartbeat: "1ms", election_min: "5ms", election_max: "10ms"),
             resources: (log_entries: 4096, in_system_max: 1000, receive_buffer: "1MiB"),
-            durability: memory, threads: inline, idle: sleep, cores: Some([3]), audit: true,
+            durability: memory, threads: inline, idle: sleep, cores: Some([3]), audit: true, trace: (events: 0),
         )] )"#,
     )
     .unwrap();
@@ -84,6 +85,7 @@ fn every_field_can_be_given() {
     assert_eq!((group.node.threads, group.node.idle), (Threads::Inline, Idle::Sleep));
     assert_eq!(group.node.cores, [3]);
     assert!(group.node.audit);
+    assert_eq!(group.node.trace_events, 0);
 }
 
 #[test]

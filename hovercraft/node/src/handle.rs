@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crossbeam::channel::{self, Receiver, Sender};
 use hovercraft::replica::Status;
+use hovercraft::trace::TraceReader;
 use hovercraft_config::Mode;
 use r2p2::service::snapshot_hash;
 use raft_core::ids::{LogIndex, NodeId};
@@ -41,6 +42,8 @@ struct Inner {
 pub(crate) struct Boards {
     pub(crate) network: Arc<Board>,
     pub(crate) application: Arc<Board>,
+    /// The last steps of requests; empty when the trace is off.
+    pub(crate) traces: Vec<TraceReader>,
 }
 
 /// Why a question has no answer.

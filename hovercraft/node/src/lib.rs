@@ -45,6 +45,7 @@ mod services;
 mod settings;
 #[cfg(test)]
 mod testing;
+mod traces;
 mod turn;
 mod words;
 

@@ -12,6 +12,7 @@ use dataplane::error::BackendError;
 use dataplane::udp::{BufferSizes, Udp, Waker};
 use hovercraft::application::Application;
 use hovercraft::replica::Replica;
+use hovercraft::trace::Trace;
 use hovercraft_config::Idle;
 use r2p2::service::Service;
 use rtrb::RingBuffer;
@@ -192,9 +193,17 @@ pub(crate) fn halves<S: Service, Q: Queue>(plan: Plan, service: S, ends: Ends<Q>
     let (ask_network, network_mailbox) = mailbox(ends.wake_network.clone());
     let (ask_application, application_mailbox) = mailbox(woken);
     let now = ends.network.now();
+    let (events, me) = (plan.group.node.trace_events, plan.member.id);
+    let (network_trace, application_trace) = (Trace::new(events, me, 0), Trace::new(events, me, 1));
+    let traces = [network_trace.reader(), application_trace.reader()];
+    let traces = traces.into_iter().flatten().collect();
+    let mut replica = Replica::new(plan.replica.clone(), now);
+    replica.set_trace(network_trace);
+    let mut application = Application::new(service, plan.application);
+    application.set_trace(application_trace);
     let network = Network::new(
         ends.network,
-        Replica::new(plan.replica.clone(), now),
+        replica,
         plan.group.members.iter().map(|member| (member.id, member.data)),
         producer,
         Arc::clone(&shared),
@@ -203,14 +212,14 @@ pub(crate) fn halves<S: Service, Q: Queue>(plan: Plan, service: S, ends: Ends<Q>
     );
     let application = ApplicationHalf::new(
         ends.application,
-        Application::new(service, plan.application),
+        application,
         consumer,
         Arc::clone(&shared),
         application_mailbox,
         ends.wake_network.filter(|_| !inline),
         plan.application.reply_max as usize,
     );
-    let boards = Boards { network: network.board(), application: application.board() };
+    let boards = Boards { network: network.board(), application: application.board(), traces };
     let handle = Handle::new(ask_network, ask_application, shared, boards, plan);
     Halves { network, application, handle }
 }

@@ -98,3 +98,31 @@ pub struct Challenge {
     /// 32 hex digits, good for one command within [`crate::admin::CHALLENGE_LIFE`].
     pub challenge: String,
 }
+
+/// The answer to `GET /trace`: what one node's threads keep of some requests.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct NodeTrace {
+    /// The node.
+    pub node: u8,
+    /// Events of its threads, in the order of its clock.
+    pub events: Vec<TraceStep>,
+}
+
+/// One step of a request on one node.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct TraceStep {
+    /// Nanoseconds of this node's clock, which no other node's is compared with.
+    pub at_ns: u64,
+    /// `network` or `application`.
+    pub thread: String,
+    /// As `hovercraft::trace::Phase` names it.
+    pub phase: String,
+    /// Log index; 0 = not known yet, or none.
+    pub index: u64,
+    /// The request, `session:number` or `ip:port:id`; none where the step does not know it.
+    pub request: Option<String>,
+    /// The node chosen to answer, or passed on to; 0 = none.
+    pub replier: u8,
+    /// Why a request was refused, as `r2p2::refusal::Reason`'s number; else 0.
+    pub detail: u16,
+}

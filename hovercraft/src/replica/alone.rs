@@ -13,6 +13,7 @@ use crate::command::{AnswerTo, Command, Execute, Unasked};
 use crate::entry::{EntryKind, Request};
 use crate::log_time::micros;
 use crate::table::{Decision, Slot};
+use crate::trace::Phase;
 use crate::wire::body_hash;
 
 impl Replica {
@@ -65,6 +66,8 @@ impl Replica {
         asker: AnswerTo,
     ) {
         self.counters.ordered += 1;
+        let replier = self.settings.me;
+        self.trace.record_more(Phase::HandedOver, index, &entry.id, replier, 0);
         self.handed = index;
         let execute = Execute {
             index,

@@ -10,6 +10,7 @@ use super::{Mode, Replica, is_leader};
 use crate::entry::{EntryKind, Request};
 use crate::recovery::LostBody;
 use crate::store::{BodyKey, Origin};
+use crate::trace::Phase;
 use crate::wire::{BodyQuestion, Chunk, Head, PACKET_MAX, Wanted, body_hash};
 
 /// Requests for bodies sent per turn, at most.
@@ -33,6 +34,7 @@ impl Replica {
                 let pool = &mut self.pool;
                 let pulled = self.settings.mode == Mode::Raft && !is_inline(request.len);
                 if self.recovery.want(now, key, request.len, from.id, index, pool) {
+                    self.trace.record(Phase::Missed, index, &request.id);
                     self.counters.bodies_pulled += u64::from(pulled);
                     self.counters.bodies_missed += u64::from(!pulled);
                 }
@@ -61,6 +63,7 @@ impl Replica {
         let body = self.recovery.chunk(now, &key, number, bytes, &mut self.pool, hash);
         self.counters.body_bytes_copied += bytes.len() as u64;
         if let Some(body) = body {
+            self.trace.record(Phase::Recovered, LogIndex::ZERO, &key.id);
             if self.store.find(&key).is_none() {
                 self.take_body(now, key, body);
             } else {

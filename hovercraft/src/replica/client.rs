@@ -9,7 +9,8 @@ use r2p2::header::{MessageKind, Place, Policy};
 use r2p2::packet::Packet;
 use r2p2::reassembly::{Arrived, Progress, Request as Incoming};
 use r2p2::refusal::{Reason, Refusal};
-use r2p2::request_id::ClientAddress;
+use r2p2::request_id::{ClientAddress, RequestId};
+use raft_core::ids::{LogIndex, NodeId};
 
 use super::{Mode, Replica};
 use crate::command::{AnswerTo, Command, WANTED_MAX};
@@ -17,6 +18,7 @@ use crate::entry::EntryKind;
 use crate::log_meta::Unapplied;
 use crate::store::{BodyKey, Origin};
 use crate::table::{Asked, Kept, Known};
+use crate::trace::Phase;
 use crate::wire::body_hash;
 
 /// A packet from outside, as the back end brought it.
@@ -74,6 +76,9 @@ impl Replica {
         if first && leads && self.is_overloaded() {
             self.counters.refused_overload += 1;
             return self.refuse(form_of(packet), arrival.from, Reason::Overload);
+        }
+        if first {
+            self.trace.record(Phase::Received, LogIndex::ZERO, &id_of(&form_of(packet), client));
         }
         let arrived = Arrived { now, not_before: arrival.not_before, from: client };
         let progress = self.reassembly.request(arrived, packet, &mut self.pool);
@@ -134,6 +139,7 @@ impl Replica {
 
     /// A whole request is here.
     pub(super) fn on_request(&mut self, now: Instant, request: Incoming, group: bool) {
+        self.trace.record(Phase::Complete, LogIndex::ZERO, &request.id);
         let asker = AnswerTo {
             client: request.client,
             plain: request.plain,
@@ -211,7 +217,7 @@ impl Replica {
     }
 
     /// HC7d: the entry is in the log and not yet handed over: the leader answers this asker, too, at its place.
-    fn note(&mut self, index: raft_core::ids::LogIndex, asker: AnswerTo) {
+    fn note(&mut self, index: LogIndex, asker: AnswerTo) {
         let leads = self.leads();
         if let Some(meta) = self.meta.get_mut(index).filter(|_| leads) {
             meta.asked_again = Some(asker);
@@ -327,6 +333,9 @@ impl Replica {
 
     fn refuse(&mut self, form: AnswerForm, to: SocketAddr, reason: Reason) {
         self.refusals.count(reason);
+        let id = id_of(&form, ClientAddress::from(to));
+        let (nobody, detail) = (NodeId::default(), reason as u16);
+        self.trace.record_more(Phase::Refused, LogIndex::ZERO, &id, nobody, detail);
         self.outbox.to_client(to, &[&form.refusal(Refusal::new(reason))]);
     }
 }
@@ -343,6 +352,13 @@ fn kind_of(request: &Incoming) -> Option<EntryKind> {
         (true, false) if !in_session && !request.plain => Some(EntryKind::Open),
         (false, true) if in_session => Some(EntryKind::Close),
         _ => None,
+    }
+}
+
+fn id_of(form: &AnswerForm, client: ClientAddress) -> RequestId {
+    match *form {
+        AnswerForm::Plain { request_id } => RequestId::new(client, 0, request_id.into()),
+        AnswerForm::Extended { session, number } => RequestId::new(client, session, number),
     }
 }
 

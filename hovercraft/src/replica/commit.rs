@@ -14,6 +14,7 @@ use crate::entry::Request;
 use crate::log_meta::EntryMeta;
 use crate::log_time::micros;
 use crate::table::{Decision, Slot, Table};
+use crate::trace::Phase;
 
 impl Replica {
     /// Hands committed entries over, as long as the ring to the application half has room.
@@ -37,6 +38,11 @@ impl Replica {
                         && !self.is_late_of_earlier_term(entry.term, &request);
                     let meta = *self.meta.get(index).expect("an unapplied entry has its meta");
                     self.decide(index, &request, &meta, answers);
+                    // Reads that others answer are not handed over.
+                    if self.pending.back() == Some(&index) {
+                        let (id, replier) = (&request.id, request.replier);
+                        self.trace.record_more(Phase::HandedOver, index, id, replier, 0);
+                    }
                 }
             }
             self.handed = index;
@@ -137,6 +143,7 @@ impl Replica {
 
     /// The application half took commands and applied entries.
     pub fn completed(&mut self, now: Instant, completion: Completion) {
+        self.trace.at(now);
         self.outstanding = self.outstanding.saturating_sub(completion.commands);
         self.stopped |= completion.stopped;
         while self.pending.front().is_some_and(|&index| index <= completion.applied) {

@@ -1,6 +1,7 @@
 //! What the core wants done: packets of elections and appends, entries that are new in the log or cut off it, a new role.
 
 use r2p2::Instant;
+use r2p2::request_id::RequestId;
 use raft_core::entry::Payload;
 use raft_core::ids::{LogIndex, NodeSet, Seq, Term};
 use raft_core::message::{Append, Message};
@@ -11,6 +12,7 @@ use crate::entry::Request;
 use crate::log_meta::{EntryMeta, Unapplied};
 use crate::log_time::LastStamp;
 use crate::store::BodyRef;
+use crate::trace::Phase;
 use crate::wire::PACKET_MAX;
 
 impl Replica {
@@ -27,7 +29,9 @@ impl Replica {
                         self.repliers.reset();
                         self.enter(term);
                     }
-                    CoreOutput::Committed(_) => {}
+                    CoreOutput::Committed(index) => {
+                        self.trace.record(Phase::Committed, index, &RequestId::default());
+                    }
                     CoreOutput::Send { to, message, needs } => {
                         let mut packet = [0; PACKET_MAX];
                         let len = self.encoder.raft(&mut packet, &self.head(now), &message);
@@ -77,7 +81,10 @@ impl Replica {
 
     /// The next entry of the log is this request, with this body.
     pub(super) fn bind(&mut self, request: &Request, body: BodyRef, term: Term, arrived: Instant) {
-        self.store.pin(body, self.meta.last().next());
+        let index = self.meta.last().next();
+        let phase = if self.leads() { Phase::Ordered } else { Phase::Appended };
+        self.trace.record_more(phase, index, &request.id, request.replier, 0);
+        self.store.pin(body, index);
         let adds = Unapplied::of(request);
         self.unapplied.add(adds);
         let stamp = LastStamp { stamp_us: request.stamp_us, appended_at: arrived, term };

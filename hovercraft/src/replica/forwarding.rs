@@ -7,12 +7,13 @@ use r2p2::extension::Flags;
 use r2p2::header::Policy;
 use r2p2::reassembly::Request as Incoming;
 use r2p2::refusal::Reason;
-use raft_core::ids::{NodeId, NodeSet, Seq};
+use raft_core::ids::{LogIndex, NodeId, NodeSet, Seq};
 
 use super::{Mode, Replica};
 use crate::command::AnswerTo;
 use crate::log_time::micros;
 use crate::store::BodyKey;
+use crate::trace::Phase;
 use crate::wire::{self, Chunk, PACKET_MAX, body_hash};
 
 impl Replica {
@@ -37,6 +38,7 @@ impl Replica {
 
     fn send_forward(&mut self, now: Instant, leader: NodeId, request: &Incoming, key: &BodyKey) {
         self.counters.forwarded += 1;
+        self.trace.record_more(Phase::Forwarded, LogIndex::ZERO, &key.id, leader, 0);
         let head = self.head(now);
         let mut packet = [0; PACKET_MAX];
         let len = u32::try_from(request.body.len()).unwrap_or(u32::MAX);

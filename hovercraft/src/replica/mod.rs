@@ -51,6 +51,7 @@ use crate::replier::Repliers;
 use crate::store::Store;
 use crate::table::Table;
 use crate::totals::Refusals;
+use crate::trace::Trace;
 use crate::wire::{BodyHashKey, Encoder, GroupConfig, Head, Way};
 
 mod alone;
@@ -138,6 +139,7 @@ pub struct Replica {
     outbox: Outbox,
     counters: Counters,
     refusals: Refusals,
+    trace: Trace,
 }
 
 impl Replica {
@@ -185,12 +187,14 @@ impl Replica {
             outbox: Outbox::new(OUTBOX_BYTES, 2 * commands),
             counters: Counters::default(),
             refusals: Refusals::default(),
+            trace: Trace::default(),
             settings,
         }
     }
 
     /// A packet came.
     pub fn receive(&mut self, now: Instant, arrival: &Arrival<'_>) {
+        self.trace.at(now);
         self.counters.packets += 1;
         if self.lost_body.is_some() {
             return;
@@ -205,6 +209,7 @@ impl Replica {
 
     /// Nothing more has arrived: requests are ordered, appends and acknowledgements for the whole burst leave now.
     pub fn end_burst(&mut self, now: Instant) {
+        self.trace.at(now);
         if self.lost_body.is_some() {
             return;
         }
@@ -227,6 +232,7 @@ impl Replica {
 
     /// Time passed. Harmless when early.
     pub fn tick(&mut self, now: Instant) {
+        self.trace.at(now);
         if self.lost_body.is_some() {
             return;
         }
@@ -289,6 +295,11 @@ impl Replica {
     #[must_use]
     pub fn other_version(&self) -> Option<(SocketAddr, u8)> {
         self.other_version
+    }
+
+    /// Keeps what happens to requests from now on; off before.
+    pub fn set_trace(&mut self, trace: Trace) {
+        self.trace = trace;
     }
 
     /// Totals.

@@ -265,6 +265,12 @@ fn timing_leaves_room_for_lost_heartbeats() {
 }
 
 #[test]
+fn the_trace_is_bounded() {
+    let wanted = "5:21: groups[0].trace.events = 1048577 must be at most 1048576; lower it";
+    added("trace: (events: 1048577)", wanted);
+}
+
+#[test]
 fn memory_is_bounded_both_ways() {
     for (field, wanted) in [
         (

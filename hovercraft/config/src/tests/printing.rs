@@ -99,6 +99,7 @@ fn group(place: u8) -> impl Strategy<Value = GroupSettings> {
                 idle: ["spin", "yield", "sleep"][idle].into(),
                 cores: pinned.then_some(cores),
                 audit,
+                trace: TraceSettings { events: if audit { 0 } else { 1 << 20 } },
             }
         },
     )

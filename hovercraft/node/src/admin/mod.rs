@@ -5,6 +5,7 @@
 //! | `GET /status` | [`crate::report::NodeStatus`] |
 //! | `GET /audit?from=I` | `history_checker::audit::AuditRecord`s from index I on, one per line, up to the applied index |
 //! | `GET /state[?query=HEX]` | `history_checker::state::NodeState`; with the service's answer to the query |
+//! | `GET /trace?request=R[,R…]`, `?index=I`, `?last=N` | [`crate::report::NodeTrace`]: the last steps of these requests here |
 //! | `GET /config` | the effective cluster.ron |
 //! | `GET /livez[?verbose]` | 200 when both threads turn, else 503 and which does not |
 //! | `GET /readyz[?verbose]` | 200 when clients are served here, else 503 and why not |

@@ -6,6 +6,7 @@ use std::time::Instant;
 use history_checker::lines::Line as _;
 use history_checker::state::{NodeState, Scan};
 use hovercraft::wire::MacKey;
+use r2p2::request_id::RequestId;
 use raft_core::ids::{LogIndex, NodeId};
 use serde::Serialize;
 
@@ -14,7 +15,8 @@ use super::http::{Answer, Content, Request, Status, write, write_head};
 use super::{command_mac, metrics};
 use crate::handle::{AskError, Handle};
 use crate::health::{Check, report};
-use crate::{audit, hex};
+use crate::traces::{REQUESTS_MAX, Wanted};
+use crate::{audit, hex, traces};
 
 /// What a node can be asked.
 #[derive(Debug)]
@@ -31,7 +33,10 @@ impl Routes {
     /// When the answer cannot be written.
     pub(super) fn answer(&self, request: &Request<'_>, out: &mut impl Write) -> io::Result<()> {
         let known = matches!(request.path, "/status" | "/audit" | "/state" | "/config" | "/livez")
-            || matches!(request.path, "/readyz" | "/metrics" | "/challenge" | "/transfer");
+            || matches!(
+                request.path,
+                "/readyz" | "/metrics" | "/trace" | "/challenge" | "/transfer"
+            );
         let method = if request.path == "/transfer" { "POST" } else { "GET" };
         let answer = match request.path {
             _ if !known => Answer::text(Status::NotFound, "no such path; see the manual"),
@@ -49,6 +54,7 @@ impl Routes {
             "/livez" => health("livez", &self.handle.live_checks(), request),
             "/readyz" => health("readyz", &self.handle.ready_checks(), request),
             "/metrics" => metrics::answer(&self.handle),
+            "/trace" => self.trace(request).unwrap_or_else(|refused| refused),
             "/challenge" => {
                 let challenge = hex::digits(&self.challenges.give(Instant::now()));
                 json(&crate::report::Challenge { challenge })
@@ -56,6 +62,34 @@ impl Routes {
             _ => self.transfer(request).unwrap_or_else(|refused| refused),
         };
         write(out, &answer)
+    }
+
+    /// What the rings hold of the requests asked for.
+    fn trace(&self, request: &Request<'_>) -> Result<Answer, Answer> {
+        let bad = |text: &str| Answer::text(Status::BadRequest, text);
+        let number = |name| {
+            let text = request.field(name);
+            text.map(|text| text.parse().map_err(|_| bad(&format!("{name} must be a number"))))
+        };
+        let wanted = match (request.field("request"), number("index"), number("last")) {
+            (Some(names), None, None) => {
+                let ids: Option<Vec<RequestId>> = names.split(',').map(traces::parse).collect();
+                Wanted::Requests(
+                    ids.ok_or_else(|| bad("a request is session:number or ip:port:id"))?,
+                )
+            }
+            (None, Some(index), None) => Wanted::Index(index?),
+            (None, None, Some(last)) => {
+                Wanted::Last(usize::try_from(last?).unwrap_or(REQUESTS_MAX).min(REQUESTS_MAX))
+            }
+            _ => return Err(bad("ask with one of request=, index= and last=")),
+        };
+        let rings = &self.handle.boards().traces;
+        if rings.is_empty() {
+            let text = "this node keeps no trace: its file says trace: (events: 0)";
+            return Err(Answer::text(Status::Conflict, text));
+        }
+        Ok(json(&traces::select(self.handle.plan().member.id.number(), rings, &wanted)))
     }
 
     fn state(&self, request: &Request<'_>) -> Result<Answer, Answer> {

@@ -3,16 +3,18 @@
 //! | exit code | means |
 //! |---|---|
 //! | 0 | every member answered; `status`: one of them leads, or the group has no replication |
-//! | 1 | `transfer` was refused, or nobody took over |
+//! | 1 | `transfer` was refused, or nobody took over; `trace`: nobody who answered knows the request |
 //! | 2 | wrong command line or configuration |
 //! | 3 | some members did not answer |
-//! | 4 | `status`: no member that answered leads; `transfer`: there is nobody to ask |
+//! | 4 | `status`: no member that answered leads; `transfer`, `trace`: there is nobody to ask |
 
 mod client;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod transfer;
+mod way;
 
 use core::time::Duration;
 use std::io::Write as _;
@@ -32,7 +34,8 @@ const SOME_SILENT: u8 = 3;
 const NO_LEADER: u8 = 4;
 
 const BEHIND: &str = "\
-Exit codes: 0 all members answered (status: and one leads); 1 transfer was refused or nobody took over; \
+Exit codes: 0 all members answered (status: and one leads); 1 transfer was refused or nobody took over, \
+trace: the request is not known; \
 2 wrong command line or configuration; 3 some members did not answer; 4 no leader.";
 
 /// Looks at a cluster, and tells it what an operator wants
@@ -71,6 +74,8 @@ enum Command {
     },
     /// The effective configuration of each member, equal ones together
     Config,
+    /// A request's way through the nodes, with times
+    Trace(trace::TraceArgs),
 }
 
 fn span(text: &str) -> Result<Duration, String> {
@@ -109,6 +114,7 @@ pub fn main() -> ExitCode {
     let code = match args.command {
         Command::Status { json, watch } => status::run(group, args.timeout, json, watch),
         Command::Config => config(group, args.timeout),
+        Command::Trace(which) => trace::run(group, args.timeout, &which),
         Command::Transfer { to } => {
             let key = match cluster.load_key() {
                 Ok(key) => key.map(|(key, _)| *key.bytes()),

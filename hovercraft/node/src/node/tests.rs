@@ -2,8 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use std::collections::BTreeSet;
+
 use dataplane::sim::{SimNetwork, SimQueue, Weather};
-use hovercraft::replica::Status;
+use hovercraft::replica::{Role, Status};
+use hovercraft::trace::{Phase, TraceReader};
 use r2p2::client::{Client, ClientConfig, Event, Mode};
 use r2p2::header::Policy;
 use synthetic::{Pace, Synthetic};
@@ -139,6 +142,10 @@ fn status(node: &Halves<Synthetic, SimQueue>) -> Status {
     node.network.status()
 }
 
+fn leads(node: &Halves<Synthetic, SimQueue>) -> bool {
+    status(node).role == Role::Leader
+}
+
 #[test]
 fn three_nodes_in_virtual_time_serve_in_calm_and_in_bad_weather() {
     for mode in ["raft", "hovercraft"] {
@@ -152,6 +159,12 @@ fn three_nodes_in_virtual_time_serve_in_calm_and_in_bad_weather() {
                 let executed = node.application.executed();
                 assert!(executed >= 1_000, "{mode}, loss {loss_ppm}: {executed} writes");
                 assert!(executed <= world.submitted.div_ceil(2), "HC7: none twice");
+                let rings = &node.handle.boards().traces;
+                let events = rings.iter().flat_map(TraceReader::read);
+                let phases: BTreeSet<Phase> = events.map(|event| event.phase).collect();
+                let lost = loss_ppm > 0 && mode == "hovercraft";
+                let missed = [Phase::Missed, Phase::Recovered].map(|one| phases.contains(&one));
+                assert!(!lost || missed == [true; 2] || leads(node), "{phases:?}");
             }
         }
     }
