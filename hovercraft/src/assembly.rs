@@ -47,6 +47,11 @@ impl Assembly {
         self.len
     }
 
+    /// Its length, and which chunks are here.
+    pub(crate) fn chunks(&self) -> (u32, Vec<u64>) {
+        (self.len, self.have.to_vec())
+    }
+
     /// Takes a chunk; false when it is here already or does not fit this body.
     pub(crate) fn put(&mut self, chunk: u16, bytes: &[u8]) -> bool {
         let Some(range) = chunk_range(self.len, chunk) else { return false };

@@ -94,7 +94,7 @@ pub enum Output {
 }
 
 /// Where this node stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Standing {
     /// It asks.
     Asking,
@@ -127,6 +127,16 @@ pub struct Birth {
     random: u64,
     older_lives: u64,
     outputs: VecDeque<Output>,
+}
+
+/// [`Birth`] as a model checker sees it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct BirthState {
+    standing: Standing,
+    list: Vec<Member>,
+    /// For each member its place in the order of agreeing.
+    agreed: Vec<Option<usize>>,
+    asked: bool,
 }
 
 /// Questions within one election timeout.
@@ -235,6 +245,19 @@ impl Birth {
     #[must_use]
     pub fn older_lives(&self) -> u64 {
         self.older_lives
+    }
+
+    /// What decides of it: where it stands, what it reports, who has reported the same, and who of them answered earlier.
+    pub(crate) fn protocol_state(&self) -> BirthState {
+        let agreed = self.agreed.iter().map(|at| {
+            at.map(|at| self.agreed.iter().flatten().filter(|other| **other < at).count())
+        });
+        BirthState {
+            standing: self.standing,
+            list: self.list.iter().collect(),
+            agreed: agreed.collect(),
+            asked: !self.questions.is_empty(),
+        }
     }
 
     fn on_memory(&mut self, now: Instant, head: &Head, report: &Report<'_>) {

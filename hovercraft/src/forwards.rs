@@ -81,6 +81,11 @@ impl Forwards {
         None
     }
 
+    /// What decides: which chunks of what are here, in the order of coming.
+    pub(crate) fn protocol_state(&self) -> Vec<(BodyKey, (u32, Vec<u64>))> {
+        self.parts.iter().map(|part| (part.assembly.key(), part.assembly.chunks())).collect()
+    }
+
     /// Lets incomplete requests go that nothing came for.
     pub(crate) fn expire(&mut self, now: Instant, pool: &mut Pool) {
         let mut at = 0;

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use r2p2::Instant;
-use raft_core::ids::LogIndex;
+use raft_core::ids::{LogIndex, Term};
 
 use crate::command::AnswerTo;
 use crate::entry::{EntryKind, Request};
@@ -57,6 +57,9 @@ pub(crate) struct EntryMeta {
     /// Somebody who asked again before it was applied (HC7d); the leader answers.
     pub asked_again: Option<AnswerTo>,
 }
+
+/// An entry's, as a model checker sees it.
+pub(crate) type MetaState = (Unapplied, Option<AnswerTo>, (u64, Term));
 
 /// Meta of the entries `first ..= last`.
 #[derive(Clone, Debug)]
@@ -121,6 +124,18 @@ impl LogMeta {
     #[must_use]
     pub(crate) fn last_stamp(&self) -> LastStamp {
         self.entries.back().map_or(self.base, |meta| meta.stamp)
+    }
+
+    /// What decides, of each entry: the room that it takes, who asked again, and the stamp in force, by which term's leader.
+    pub(crate) fn protocol_state(&self) -> Vec<MetaState> {
+        let stamp = |stamp: &LastStamp| (stamp.stamp_us, stamp.term);
+        let base = (Unapplied::default(), None, stamp(&self.base));
+        let state = |meta: &EntryMeta| {
+            let also = meta.asked_again;
+            let also = also.map(|to| AnswerTo { asked: Instant::ZERO, ..to });
+            (meta.adds, also, stamp(&meta.stamp))
+        };
+        core::iter::once(base).chain(self.entries.iter().map(state)).collect()
     }
 
     fn place(&self, index: LogIndex) -> Option<usize> {

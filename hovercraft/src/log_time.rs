@@ -94,6 +94,11 @@ impl Heard {
         self.hear(log_time_us);
     }
 
+    /// What decides: log times are data, as the stamps in a log are; what has passed between two moments is the requests' age.
+    pub(crate) fn protocol_state(&self) -> (u64, Term, u64) {
+        (self.now_us, self.term, self.term_us)
+    }
+
     /// The newest term whose leader was heard.
     pub(crate) fn term(&self) -> Term {
         self.term

@@ -124,6 +124,17 @@ impl<C: Clone> Parked<C> {
         old
     }
 
+    /// What decides: who sent what, the lowest first. When it came does not.
+    pub(crate) fn protocol_state(&self) -> Vec<(Member, Append, Vec<Entry<Request>>, bool)> {
+        let state = |parked: &ParkedAppend<C>| {
+            let ParkedAppend { from, append, entries, configuration, .. } = parked;
+            (*from, *append, entries.clone(), configuration.is_some())
+        };
+        let mut appends: Vec<_> = self.appends.iter().map(state).collect();
+        appends.sort_by_key(|(_, append, ..)| (append.previous_index, append.count, append.round));
+        appends
+    }
+
     /// Whether none is parked.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {

@@ -73,6 +73,19 @@ struct Want {
     question: Question,
 }
 
+/// A missed body as a model checker sees it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct WantState {
+    key: BodyKey,
+    chunks: (u32, Vec<u64>),
+    turn: u8,
+    asked: u64,
+    index: LogIndex,
+    question: (LogIndex, NodeSet, NodeSet),
+    is_late: bool,
+    number: bool,
+}
+
 /// Whether anybody has a body (HC1d): one question goes to every member once; then the next begins.
 #[derive(Clone, Copy, Debug, Default)]
 struct Question {
@@ -256,6 +269,21 @@ impl Recovery {
         question.lacking.insert(from);
         let all = others.iter().all(|member| question.lacking.contains(member));
         question.is_late && all
+    }
+
+    /// What decides of the bodies missed: names, chunks here, whom to ask, who said what. In the order in which they are asked for.
+    pub(crate) fn protocol_state(&self) -> Vec<WantState> {
+        let state = |want: &Want| WantState {
+            key: want.assembly.key(),
+            chunks: want.assembly.chunks(),
+            turn: want.turn,
+            asked: want.asked,
+            index: want.index,
+            question: (want.question.epoch, want.question.asked, want.question.lacking),
+            is_late: want.question.is_late,
+            number: want.question.number != 0,
+        };
+        self.wants.iter().map(state).collect()
     }
 
     /// When [`Self::poll`] next has something.

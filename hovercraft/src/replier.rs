@@ -163,6 +163,11 @@ impl Repliers {
         self.applied[node.place()]
     }
 
+    /// What decides of the next choice, chance apart: queues, applied indexes, whose turn it is.
+    pub(crate) fn protocol_state(&self) -> (Vec<u64>, Vec<Option<LogIndex>>, u8) {
+        (self.queue.to_vec(), self.applied.to_vec(), self.rotation)
+    }
+
     /// A number below `count`; `None` when there is none (xorshift).
     fn draw(&mut self, count: usize) -> Option<usize> {
         self.random ^= self.random << 13;

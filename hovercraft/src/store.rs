@@ -27,8 +27,10 @@ use crate::entry::EntryKind;
 use crate::totals::totals;
 
 mod origin;
+mod protocol_state;
 
 pub use origin::{BodyKey, Origin};
+pub(crate) use protocol_state::BodyState;
 
 /// Place of a body; valid while it is pinned or was just found.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

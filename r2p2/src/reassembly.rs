@@ -16,6 +16,7 @@
 //! - M4. The sender is asked for packets at most every `ask_after`, at most `ask_tries` times between two new packets,
 //!   and, of a request, only when its first packet is held (HC10).
 
+use core::hash::{Hash, Hasher};
 use core::ops::Range;
 use core::time::Duration;
 
@@ -58,13 +59,29 @@ pub struct Reassembly {
     drops: DropCounters,
 }
 
+/// Lists of partial messages, each in the order of their ends.
+const LISTS: usize = 3;
+
 impl Reassembly {
+    /// Feeds `state` with what is held of which messages, in the order of their ends: no times, no counters.
+    pub fn hash_protocol_state(&self, state: &mut impl Hasher) {
+        for list in 0..LISTS {
+            let mut next = self.table.first(list);
+            while let Some(place) = next {
+                next = self.table.next(place);
+                let partial = self.table.value(place);
+                (list, self.table.key(place), partial.packets, partial.set).hash(state);
+                (partial.above_floor, partial.tries_left).hash(state);
+            }
+        }
+    }
+
     /// An empty one. `seed` keeps others from choosing ids that collide.
     #[must_use]
     pub fn new(settings: Settings, seed: u64) -> Self {
         Self {
             settings,
-            table: Table::new(settings.messages_max, 3, seed),
+            table: Table::new(settings.messages_max, LISTS, seed),
             bytes: 0,
             finished: vec![None; FINISHED],
             drops: DropCounters::default(),

@@ -65,6 +65,7 @@ mod lag;
 mod nodes;
 mod numbers;
 mod ordering;
+mod protocol_state;
 mod settings;
 mod standing;
 mod status;
@@ -73,6 +74,7 @@ pub use crate::recovery::LostBody;
 pub use client::Arrival;
 pub use counters::Counters;
 pub use numbers::Gauges;
+pub use protocol_state::ProtocolState;
 pub use settings::{Mode, Settings};
 pub use status::{Queue, Role, Status};
 

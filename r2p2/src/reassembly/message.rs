@@ -94,7 +94,7 @@ pub struct Response {
 }
 
 /// Tells partial messages apart (M1).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct MessageKey {
     pub(super) kind: MessageKind,
     pub(super) plain: bool,

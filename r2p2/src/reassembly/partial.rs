@@ -12,7 +12,7 @@ use crate::packet::Packet;
 const WORDS: usize = PACKETS_MAX as usize / 64;
 
 /// A set of packet indexes.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct PacketSet([u64; WORDS]);
 
 /// A message being put together.
@@ -26,7 +26,7 @@ pub(super) struct Partial {
     payload_max: usize,
     /// Payload of the first packet; only a plain message's may be less than full.
     first_len: usize,
-    set: PacketSet,
+    pub(super) set: PacketSet,
     buffer: BodyMut,
     /// Known once the last packet is held.
     len: usize,
