@@ -36,9 +36,17 @@ pub enum Output<'a> {
 
 #[derive(Clone, Debug)]
 enum Item {
-    ToNodes { nodes: NodeSet, packet: Range<usize>, needs: Seq },
-    ToClient { to: SocketAddr, packet: Range<usize> },
-    Command(Command),
+    ToNodes {
+        nodes: NodeSet,
+        packet: Range<usize>,
+        needs: Seq,
+    },
+    ToClient {
+        to: SocketAddr,
+        packet: Range<usize>,
+    },
+    /// The next of the commands, which are longer than all else.
+    Command,
 }
 
 /// The queue of one replica.
@@ -48,6 +56,7 @@ pub struct Outbox {
     /// A copy's buffer starts without room, and still has this bound.
     bytes_max: usize,
     items: VecDeque<Item>,
+    commands: VecDeque<Command>,
     /// Packets dropped because the arena was full. Total.
     pub dropped: u64,
     /// Bytes of packets copied in. Total.
@@ -62,6 +71,7 @@ impl Outbox {
             bytes: Vec::with_capacity(bytes),
             bytes_max: bytes,
             items: VecDeque::with_capacity(items),
+            commands: VecDeque::with_capacity(items),
             dropped: 0,
             copied: 0,
         }
@@ -83,7 +93,8 @@ impl Outbox {
 
     /// Queues a command.
     pub fn command(&mut self, command: Command) {
-        self.items.push_back(Item::Command(command));
+        self.commands.push_back(command);
+        self.items.push_back(Item::Command);
     }
 
     /// The next effect, oldest first.
@@ -97,7 +108,11 @@ impl Outbox {
                 Output::ToNodes { nodes, packet: &self.bytes[packet], needs }
             }
             Item::ToClient { to, packet } => Output::ToClient { to, packet: &self.bytes[packet] },
-            Item::Command(command) => Output::Command(command),
+            Item::Command => {
+                let command = self.commands.pop_front();
+                let Some(command) = command else { unreachable!("an item for each command") };
+                Output::Command(command)
+            }
         })
     }
 

@@ -17,6 +17,7 @@
 use core::time::Duration;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use r2p2::Instant;
 use r2p2::buffer::{Body, Pool};
 use r2p2::request_id::{ClientAddress, RequestId};
@@ -174,7 +175,6 @@ impl Store {
         from_client: bool,
         pool: &mut Pool,
     ) -> Result<BodyRef, StoreFull> {
-        assert!(self.find(&key).is_none(), "S2: a body stands here once");
         if from_client && !self.has_room(body.len()) {
             self.counters.unordered_full += 1;
             pool.give_back(body);
@@ -188,6 +188,13 @@ impl Store {
             pool.give_back(body);
             return Err(StoreFull);
         };
+        let slots = &self.slots;
+        let is_it = |&at: &u32| slots[at as usize].key == key;
+        let bucket = |&at: &u32| slots[at as usize].key.bucket();
+        match self.by_key.entry(key.bucket(), is_it, bucket) {
+            Entry::Vacant(place) => _ = place.insert(at),
+            Entry::Occupied(_) => panic!("S2: a body stands here once"),
+        }
         let slot = &mut self.slots[at as usize];
         slot.key = key;
         slot.body = body;
@@ -198,8 +205,6 @@ impl Store {
         slot.kept_at = LogIndex::ZERO;
         slot.used = true;
         slot.burst = if from_client { self.burst } else { 0 };
-        let slots = &self.slots;
-        self.by_key.insert_unique(key.bucket(), at, |&at| slots[at as usize].key.bucket());
         self.enqueue(at);
         Ok(BodyRef(at))
     }

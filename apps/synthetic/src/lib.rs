@@ -25,7 +25,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::hash::Hasher;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -184,11 +183,7 @@ impl Synthetic {
 impl Service for Synthetic {
     fn execute(&mut self, context: &Context, request: &[u8], reply: &mut Reply<'_>) -> Outcome {
         self.writes += 1;
-        let mut hasher = SipHasher13::new();
-        hasher.write(&self.hash.to_be_bytes());
-        hasher.write(&context.index.to_be_bytes());
-        hasher.write(request);
-        self.hash = hasher.finish();
+        self.hash = SipHasher13::new_with_keys(self.hash, context.index).hash(request);
         self.answer(request, reply)
     }
 

@@ -10,7 +10,7 @@ use core::fmt;
 use core::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
-use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24Wide};
+use siphasher::sip128::{Hash128, Hasher128, SipHasher24 as SipHasher24Wide};
 
 use super::MAC_LEN;
 
@@ -35,7 +35,7 @@ impl MacKey {
     /// The MAC of `bytes`.
     #[must_use]
     pub fn mac(&self, bytes: &[u8]) -> [u8; MAC_LEN] {
-        wide_hash(&self.0, [bytes])
+        wide_bytes(SipHasher24Wide::new_with_key(&self.0).hash(bytes))
     }
 
     /// Whether `mac` is that of `bytes`; takes the same time wherever they differ.
@@ -74,9 +74,7 @@ impl BodyHashKey {
 /// The hash that names a body, together with its request's id (HC6b).
 #[must_use]
 pub fn body_hash(key: &BodyHashKey, body: &[u8]) -> u64 {
-    let mut hasher = SipHasher24::new_with_key(&key.0);
-    hasher.write(body);
-    hasher.finish()
+    SipHasher24::new_with_key(&key.0).hash(body)
 }
 
 /// A key of its own for each label and number.
@@ -92,7 +90,10 @@ fn wide_hash<const N: usize>(key: &[u8; 16], parts: [&[u8]; N]) -> [u8; 16] {
     for part in parts {
         hasher.write(part);
     }
-    let hash = hasher.finish128();
+    wide_bytes(hasher.finish128())
+}
+
+fn wide_bytes(hash: Hash128) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&hash.h1.to_le_bytes());
     bytes[8..].copy_from_slice(&hash.h2.to_le_bytes());
