@@ -5,7 +5,7 @@ use raft_core::ids::{Round, Term};
 use raft_core::message::{Append, Message};
 
 use crate::support::post::Post;
-use crate::support::{Packet, index, member, ms};
+use crate::support::{Disk, Host, Packet, birth, index, member, ms, settings};
 
 fn term(number: u64) -> Term {
     Term::from_wire(number)
@@ -325,4 +325,36 @@ fn a_leader_that_lives_is_left_alone() {
     let ordered = Message::RequestVote { term, pre, transfer, last_index, last_term };
     post.step(0, |host, now| host.raft.receive(now, member(1), ordered));
     assert_eq!((post.hosts[0].raft.role(), post.hosts[0].raft.term()), (Role::Follower, term));
+}
+
+/// "If election timeout elapses without receiving AppendEntries RPC from current leader or granting vote to candidate"
+/// (figure 2): who has just voted gives the candidate its time.
+#[test]
+fn s52_granting_a_vote_restarts_the_timer() {
+    let mut post = Post::new(3);
+    let due = post.hosts[0].raft.deadline();
+    let just_before = due.saturating_sub(ms(1));
+    post.hosts[0].raft.receive(just_before, member(1), vote_request(1));
+    post.hosts[0].drain(just_before);
+    assert!(post.hosts[0].raft.deadline() >= just_before + ms(100));
+
+    // Who refuses goes on waiting as before.
+    let due = post.hosts[0].raft.deadline();
+    let just_before = due.saturating_sub(ms(1));
+    post.hosts[0].raft.receive(just_before, member(2), vote_request(1));
+    post.hosts[0].drain(just_before);
+    assert_eq!(post.hosts[0].raft.deadline(), due);
+}
+
+/// HC13: terms at their limit are an error, not an overflow.
+#[test]
+fn hc13_after_the_last_term_nobody_stands() {
+    let mut disk = Disk::default();
+    disk.stable.term = term(u64::MAX);
+    let mut host = Host::with(member(0), birth(1), settings(), disk, 1, ms(0));
+    let due = host.raft.deadline();
+    host.raft.tick(due);
+    assert_eq!(host.drain(due), []);
+    assert_eq!((host.raft.role(), host.raft.counters().term_at_limit), (Role::Follower, 1));
+    assert!(host.raft.deadline() > due, "it waits again");
 }
