@@ -17,6 +17,7 @@ use crate::testing::cluster;
 #[path = "../../../../r2p2/tests/support/ffi.rs"]
 #[allow(unsafe_code, reason = "an allocator that counts; see its header")]
 mod ffi;
+mod threads;
 
 /// Time between two turns.
 const STEP: Duration = Duration::from_micros(20);
