@@ -358,3 +358,15 @@ fn hc13_after_the_last_term_nobody_stands() {
     assert_eq!((host.raft.role(), host.raft.counters().term_at_limit), (Role::Follower, 1));
     assert!(host.raft.deadline() > due, "it waits again");
 }
+
+/// HC11b: an incarnation that no configuration names as a voter does not campaign.
+#[test]
+fn hc11b_who_is_no_voter_does_not_stand() {
+    for (me, stands) in [(member(2), true), (member(5), false)] {
+        let mut host = Host::new(me, birth(3), 1, ms(0));
+        let due = host.raft.deadline();
+        host.raft.tick(due);
+        assert_eq!(host.drain(due).is_empty(), !stands, "{me:?}");
+        assert_eq!(host.raft.role() == Role::PreCandidate, stands);
+    }
+}

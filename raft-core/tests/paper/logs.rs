@@ -5,7 +5,7 @@ use raft_core::ids::{Round, Term};
 use raft_core::message::{Append, Message};
 
 use crate::support::post::Post;
-use crate::support::{Number, Packet, index, member};
+use crate::support::{Event, Host, Number, Packet, birth, index, member, ms};
 
 fn term(number: u64) -> Term {
     Term::from_wire(number)
@@ -222,4 +222,27 @@ fn s55_everything_may_come_twice() {
     assert_eq!(commits(&post), [5, 5, 5]);
     assert!(post.hosts.iter().all(|host| host.terms() == [1, 1, 1, 1, 1]));
     assert!(!post.drain_trace().iter().any(|line| line.contains("cuts")));
+}
+
+/// HC11b: an incarnation that no configuration names neither acknowledges nor refuses, though it follows.
+#[test]
+fn hc11b_who_is_not_named_says_nothing_to_an_append() {
+    for (me, answers) in [(member(2), 1), (member(5), 0)] {
+        let mut host = Host::new(me, birth(3), 1, ms(0));
+        for previous in [0, 9] {
+            let append = Append {
+                term: term(1),
+                first_of_term: index(1),
+                previous_index: index(previous),
+                round: Round::from_wire(1),
+                answer: true,
+                ..Append::default()
+            };
+            host.raft.append(ms(1), member(0), append, &[], None);
+            let sent = host.drain(ms(1)).into_iter();
+            let sent = sent.filter(|event| matches!(event, Event::Sent(..))).count();
+            assert_eq!(sent, answers, "{me:?} after {previous}");
+        }
+        assert_eq!(host.raft.leader(), Some(member(0).id));
+    }
 }
