@@ -351,6 +351,39 @@ mod tests {
     }
 
     #[test]
+    fn hc1d_every_member_must_lack_it_by_one_late_question() {
+        let mut pool = Pool::new(1 << 20);
+        let mut recovery = Recovery::new(4, 7);
+        recovery.want(ms(0), key(9), 10, node(1), INDEX, &mut pool);
+        let mut now = 0;
+        let mut round = |recovery: &mut Recovery, from: u64| {
+            now = from.max(now);
+            let mut questions = Vec::new();
+            while questions.len() < 3 {
+                now += 1;
+                let ask = recovery.poll(ms(now), PEERS, EPOCH, PATIENCE);
+                questions.extend(ask.map(|ask| ask.question));
+            }
+            assert!(questions.iter().all(|&question| question == questions[0]), "{questions:?}");
+            questions[0]
+        };
+        let says = |recovery: &mut Recovery, question, epoch: u64, members: &[u8]| {
+            let epoch = LogIndex::from_wire(epoch);
+            let said = |&member| recovery.lacks(&key(9), question, epoch, node(member), PEERS);
+            members.iter().map(said).collect::<Vec<_>>()
+        };
+        let early = round(&mut recovery, 0);
+        assert_eq!(says(&mut recovery, early, 2, &[1, 2, 3]), [false; 3], "a copy may come");
+        let late = round(&mut recovery, 600);
+        assert_eq!(says(&mut recovery, late, 2, &[1, 1, 2]), [false; 3], "3 is away");
+        assert_eq!(says(&mut recovery, early, 2, &[3]), [false], "an older question");
+        assert_eq!(says(&mut recovery, late, 9, &[3]), [false], "of other members");
+        let next = round(&mut recovery, 700);
+        assert_eq!(says(&mut recovery, next, 2, &[3]), [false], "what was said before is void");
+        assert_eq!(says(&mut recovery, next, 2, &[2, 1]), [false, true]);
+    }
+
+    #[test]
     fn a_long_body_is_asked_for_64_chunks_at_a_time_without_waiting() {
         let mut pool = Pool::new(1 << 22);
         let mut recovery = Recovery::new(1, 7);
