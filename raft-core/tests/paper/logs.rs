@@ -1,11 +1,12 @@
 //! Sections 5.3, 5.4 and 5.5. Figures 7 and 8 are scripts.
 
 use raft_core::Role;
+use raft_core::entry::{Configuration, Entry, Payload};
 use raft_core::ids::{Round, Term};
 use raft_core::message::{Append, Message};
 
 use crate::support::post::Post;
-use crate::support::{Event, Host, Number, Packet, birth, index, member, ms};
+use crate::support::{Disk, Event, Host, Number, Packet, birth, index, member, ms, settings};
 
 fn term(number: u64) -> Term {
     Term::from_wire(number)
@@ -245,4 +246,70 @@ fn hc11b_who_is_not_named_says_nothing_to_an_append() {
         }
         assert_eq!(host.raft.leader(), Some(member(0).id));
     }
+}
+
+/// Section 6: during a change, "agreement requires separate majorities from both the old and new configurations".
+#[test]
+fn s6_a_joint_configuration_commits_by_both_majorities() {
+    let ack = |at| Message::Ack {
+        epoch: index(0),
+        term: term(1),
+        index: index(at),
+        round: Round::from_wire(1),
+    };
+    for [first, second] in [[3, 1], [1, 3]] {
+        let mut host = Host::new(member(0), birth(3), 1, ms(0));
+        let now = host.raft.deadline();
+        host.raft.tick(now);
+        host.drain(now);
+        for pre in [true, false] {
+            let yes = Message::Vote { term: term(1), pre, granted: true };
+            host.receive(now, member(1), Packet::Message(yes));
+        }
+        host.raft.end_burst(now);
+        host.drain(now);
+        host.receive(now, member(1), Packet::Message(ack(1)));
+        let joint = Configuration {
+            voters: [0, 3, 4].map(member).into(),
+            outgoing: [0, 1, 2].map(member).into(),
+            ..Configuration::default()
+        };
+        assert_eq!(host.raft.propose_configuration(now, joint), Ok(index(2)));
+        host.raft.end_burst(now);
+        host.drain(now);
+        host.receive(now, member(first), Packet::Message(ack(2)));
+        assert_eq!(host.raft.commit(), index(1), "n{first} is of one half only");
+        host.receive(now, member(second), Packet::Message(ack(2)));
+        assert_eq!(host.raft.commit(), index(2));
+    }
+}
+
+/// HC1b: entries of an earlier leader, which this term's may not have, are not acknowledged to it, however far its append
+/// reaches.
+#[test]
+fn hc1b_what_is_not_verified_is_not_acknowledged() {
+    let mut disk = Disk::default();
+    disk.stable.term = term(1);
+    disk.stable.entries = vec![Entry { term: term(1), payload: Payload::NoOp }; 3];
+    let mut host = Host::with(member(0), birth(3), settings(), disk, 1, ms(0));
+    let append = Append {
+        term: term(2),
+        first_of_term: index(6),
+        previous_index: index(5),
+        previous_term: term(1),
+        round: Round::from_wire(1),
+        count: 1,
+        answer: true,
+        ..Append::default()
+    };
+    host.raft.append_parked(ms(1), member(1), append);
+    let sent = host.drain(ms(1));
+    let acks: Vec<_> = sent
+        .iter()
+        .filter_map(|event| match event {
+            Event::Sent(_, Packet::Message(Message::Ack { index, .. })) => Some(index.to_wire()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(acks, [0]);
 }
