@@ -16,15 +16,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
+use socket2::SockRef;
 
 use ffi::{BURST, Burst, PACKET_MAX};
 
-/// Silence after which packets on their way are taken for lost.
-const SILENCE: Duration = Duration::from_millis(200);
+/// Silence after which packets on their way are taken for lost: longer than a busy machine stops an echo.
+const SILENCE: Duration = Duration::from_secs(2);
 
-/// How often the client asks for an echo before it gives up, and how long it waits where nobody listens yet.
-const TRIES: u32 = 20;
+/// How often the client asks for an echo before it gives up, and how long it waits for each.
+const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Receive buffer asked for, in bytes; the system may give less.
+const RECEIVE_BUFFER: usize = 8 << 20;
 
 /// Bytes in front of each packet: its number.
 const NUMBER_LEN: usize = 8;
@@ -67,6 +71,7 @@ pub struct FloorReport {
 pub fn echo(own: SocketAddrV4, reply: usize) -> anyhow::Result<()> {
     ensure!((NUMBER_LEN..=PACKET_MAX).contains(&reply), "{reply} bytes are no packet");
     let socket = UdpSocket::bind(own).with_context(|| format!("cannot bind {own}"))?;
+    widen(&socket)?;
     let mut burst = Burst::new();
     loop {
         burst.receive(&socket)?;
@@ -116,8 +121,9 @@ struct Client {
 impl Client {
     fn new(load: Load) -> anyhow::Result<Self> {
         let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+        widen(&socket)?;
         socket.connect(SocketAddr::V4(load.to))?;
-        socket.set_read_timeout(Some(SILENCE))?;
+        socket.set_read_timeout(Some(PAUSE))?;
         Ok(Self {
             load,
             socket,
@@ -138,7 +144,7 @@ impl Client {
             self.burst.count = 1;
             let sent = self.burst.send(&self.socket);
             match sent.and_then(|()| self.burst.receive(&self.socket)) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(self.socket.set_read_timeout(Some(SILENCE))?),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => sleep(PAUSE),
                 Err(error) if is_silence(&error) => {}
                 Err(error) => return Err(error.into()),
@@ -233,6 +239,11 @@ impl Client {
             ..self.report
         }
     }
+}
+
+/// Room for all that can be open: what the system gives by default holds some 250 packets.
+fn widen(socket: &UdpSocket) -> io::Result<()> {
+    SockRef::from(socket).set_recv_buffer_size(RECEIVE_BUFFER)
 }
 
 fn is_silence(error: &io::Error) -> bool {
