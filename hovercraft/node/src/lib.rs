@@ -26,6 +26,8 @@
 pub mod admin;
 mod application;
 mod audit;
+#[doc(hidden)]
+pub mod bench;
 mod board;
 mod cli;
 mod control;
