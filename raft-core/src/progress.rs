@@ -233,6 +233,18 @@ mod tests {
     }
 
     #[test]
+    fn p2_an_acknowledgement_that_was_overtaken_by_a_refusal_counts() {
+        let mut progress = keeping_up();
+        for last in [6, 7, 8] {
+            progress.sent(index(last), index(0), round(1));
+        }
+        assert!(progress.refused(index(7), index(5), round(1)));
+        assert_eq!(progress.next, index(6));
+        assert!(progress.acknowledged(index(8), round(1), round(1)));
+        assert_eq!((progress.matched, progress.next), (index(8), index(9)));
+    }
+
+    #[test]
     fn p3_a_window_closes_and_opens_with_each_answer() {
         let mut progress = keeping_up();
         for last in [6, 7, 8, 9] {
