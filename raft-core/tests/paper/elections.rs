@@ -1,7 +1,7 @@
 //! Sections 5.1 and 5.2.
 
 use raft_core::Role;
-use raft_core::ids::{Round, Term};
+use raft_core::ids::{Incarnation, Member, Round, Term};
 use raft_core::message::{Append, Message};
 
 use crate::support::post::Post;
@@ -369,4 +369,19 @@ fn hc11b_who_is_no_voter_does_not_stand() {
         assert_eq!(host.drain(due).is_empty(), !stands, "{me:?}");
         assert_eq!(host.raft.role() == Role::PreCandidate, stands);
     }
+}
+
+/// HC11a: votes name id and incarnation and count for that incarnation only.
+#[test]
+fn hc11a_the_vote_of_another_life_does_not_count() {
+    let mut host = Host::new(member(0), birth(3), 1, ms(0));
+    let due = host.raft.deadline();
+    host.raft.tick(due);
+    host.drain(due);
+    let yes = Packet::Message(Message::Vote { term: term(1), pre: true, granted: true });
+    let reborn = Member { incarnation: Incarnation::from_wire(2), ..member(1) };
+    host.receive(due, reborn, yes.clone());
+    assert_eq!(host.raft.role(), Role::PreCandidate);
+    host.receive(due, member(1), yes);
+    assert_eq!(host.raft.role(), Role::Candidate);
 }

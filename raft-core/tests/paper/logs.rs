@@ -313,3 +313,43 @@ fn hc1b_what_is_not_verified_is_not_acknowledged() {
         .collect();
     assert_eq!(acks, [0]);
 }
+
+/// Who gets no entries in a burst, for its window is full, hears of the commit all the same.
+#[test]
+fn news_of_a_commit_reaches_whom_an_append_left_out() {
+    let ack = |at| {
+        let round = Round::from_wire(1);
+        Packet::Message(Message::Ack { epoch: index(0), term: term(1), index: index(at), round })
+    };
+    let mut host = Host::new(member(0), birth(3), 1, ms(0));
+    let now = host.raft.deadline();
+    host.raft.tick(now);
+    host.drain(now);
+    for pre in [true, false] {
+        let yes = Message::Vote { term: term(1), pre, granted: true };
+        host.receive(now, member(1), Packet::Message(yes));
+    }
+    host.raft.end_burst(now);
+    host.drain(now);
+    host.receive(now, member(1), ack(1));
+    host.receive(now, member(2), ack(1));
+    for number in 0..5 {
+        host.raft.propose(now, Number(number)).unwrap();
+        host.raft.end_burst(now);
+        host.drain(now);
+    }
+    host.receive(now, member(1), ack(5));
+    host.raft.end_burst(now);
+    let told: Vec<_> = host
+        .drain(now)
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::SentAll(to, Packet::Append(append, ..)) => {
+                Some((to, append.count, append.commit))
+            }
+            _ => None,
+        })
+        .collect();
+    let [one, two] = [1, 2].map(|place| vec![member(place).id]);
+    assert_eq!(told, [(one, 1, index(5)), (two, 0, index(5))]);
+}
