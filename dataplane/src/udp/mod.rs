@@ -56,6 +56,9 @@ use crate::backend::{Arrival, BackendCounters, Instant, Queue};
 use crate::clock::Clock;
 use crate::error::BackendError;
 
+/// Bursts that one turn reads of a group's socket before it reads the own one.
+const GROUP_BURSTS: usize = 4;
+
 /// One thread's queue on kernel UDP sockets.
 #[derive(Debug)]
 pub struct Udp {
@@ -63,7 +66,7 @@ pub struct Udp {
     clock: Clock,
     /// Bound to the own address; sends.
     socket: Socket,
-    /// One per address; none in a queue that only transmits.
+    /// One per address, the own one first; none in a queue that only transmits.
     receivers: Vec<Receiver>,
     inbox: Inbox,
     outbox: Outbox,
@@ -131,9 +134,21 @@ impl Queue for Udp {
         self.clock.now()
     }
 
+    /// Groups first: what is sent to the own address may speak of what was sent to a group before it (appends, of requests).
     fn receive(&mut self, take: &mut dyn FnMut(Arrival<'_>)) -> usize {
         let (clock, inbox) = (self.clock, &mut self.inbox);
-        self.receivers.iter_mut().map(|receiver| receiver.receive(clock, inbox, take)).sum()
+        let Some((own, groups)) = self.receivers.split_first_mut() else { return 0 };
+        let mut received = 0;
+        for group in groups {
+            for _ in 0..GROUP_BURSTS {
+                let burst = group.receive(clock, inbox, take);
+                received += burst;
+                if burst < ffi::BURST {
+                    break;
+                }
+            }
+        }
+        received + own.receive(clock, inbox, take)
     }
 
     fn send(&mut self, to: SocketAddr, head: &[u8], tail: &[u8]) -> bool {

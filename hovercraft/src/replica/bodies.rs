@@ -69,7 +69,7 @@ impl Replica {
             } else {
                 self.pool.give_back(body);
             }
-            self.unpark(now);
+            self.unpark_due = true;
         }
     }
 

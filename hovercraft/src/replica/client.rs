@@ -212,7 +212,7 @@ impl Replica {
             self.recovery.forget(&key, &mut self.pool);
         }
         if self.store.insert(key, origin, request.body, true, &mut self.pool).is_ok() && wanted {
-            self.unpark(now);
+            self.unpark_due = true;
         }
     }
 

@@ -103,6 +103,8 @@ pub struct Replica {
     forwards: Forwards,
     recovery: Recovery,
     parked: Parked<GroupConfig>,
+    /// A body that they wait for came in this burst: with the rest of it they are handled and acknowledged once.
+    unpark_due: bool,
     /// When parked appends are next looked after.
     parked_check: Instant,
     table: Table,
@@ -165,6 +167,7 @@ impl Replica {
             recovery: Recovery::new(settings.wants_max, settings.seed),
             parked: Parked::new(settings.parked_max, crate::wire::ENTRIES_MAX),
             parked_check: now,
+            unpark_due: false,
             table: Table::new(&limits, settings.seed),
             repliers: Repliers::new(settings.replier_policy(), settings.bound, settings.seed),
             meta: LogMeta::new(settings.log_entries as usize),
@@ -216,6 +219,9 @@ impl Replica {
             return;
         }
         self.chunks_left = CHUNKS_PER_TURN;
+        if core::mem::take(&mut self.unpark_due) {
+            self.unpark(now);
+        }
         if self.core.is_some() {
             self.order(now);
             if let Some(core) = &mut self.core {

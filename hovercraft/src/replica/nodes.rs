@@ -227,7 +227,7 @@ impl Replica {
         self.settle(now, arrived);
     }
 
-    /// A body came: parked appends go on as if they came at this moment (HC1a).
+    /// Bodies came: parked appends go on as if they came at this moment (HC1a).
     pub(super) fn unpark(&mut self, now: Instant) {
         while let Some(core) = &self.core {
             let Some(parked) = self.parked.take_ready(core.last_index()) else { return };

@@ -54,6 +54,7 @@ struct Place {
     caught_up: bool,
     stopped: bool,
     lost_body: Option<LostBody>,
+    unpark_due: bool,
     wants_configuration: bool,
 }
 
@@ -108,6 +109,7 @@ impl Replica {
                 caught_up: self.caught_up,
                 stopped: self.stopped,
                 lost_body: self.lost_body,
+                unpark_due: self.unpark_due,
                 wants_configuration: self.wants_configuration,
             },
         }
