@@ -11,7 +11,7 @@
 //! - B1. Floor and cluster are measured in turn, in short rounds, and medians over the rounds are shown: what else the
 //!   machine does hits both.
 //! - B2. A round counts only when everything that was sent was answered. One in which something was missing is said and
-//!   measured again; after [`TRIES`] in a row the bench ends with what was missing.
+//!   measured again; after a few in a row the bench ends with what was missing.
 //! - B3. CPU time is that of whole processes, user and system, from the first packet to the last answer (`meter`).
 
 mod meter;

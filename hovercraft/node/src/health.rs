@@ -50,7 +50,8 @@ impl Handle {
         vec![("network-thread", network), ("application-thread", application)]
     }
 
-    /// Whether clients are served here: born, caught up, a leader known, room, an application that serves. Tools get the same from `GET /readyz`.
+    /// Whether clients are served here: born, caught up, a leader known, room, an application that serves. Tools get the same from
+    /// `GET /readyz`.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready_checks().iter().all(|check| check.trouble.is_none())
