@@ -45,7 +45,7 @@ pub enum Error {
     #[error("valgrind is missing, which counts instructions; on Debian: apt-get install valgrind")]
     Missing,
     /// It could not be started, or its output not be read.
-    #[error("running {program} under callgrind: {error}")]
+    #[error("running {} under callgrind: {error}", .program.display())]
     Io {
         /// What was to be run.
         program: PathBuf,
@@ -53,7 +53,7 @@ pub enum Error {
         error: io::Error,
     },
     /// The program failed under it.
-    #[error("{program} under callgrind: {status}: {stderr}")]
+    #[error("{} under callgrind: {status}: {stderr}", .program.display())]
     Failed {
         /// What was run.
         program: PathBuf,
@@ -63,7 +63,7 @@ pub enum Error {
         stderr: String,
     },
     /// Its output is not what it is known to write, or nothing was counted: no function named `toggle` was called.
-    #[error("callgrind's counts of {program}: {what}")]
+    #[error("callgrind's counts of {}: {what}", .program.display())]
     Unreadable {
         /// What was run.
         program: PathBuf,
