@@ -167,8 +167,13 @@ impl<S: Service> Application<S> {
         self.trace = trace;
     }
 
-    /// Sends packets of long answers that are due.
-    pub fn tick(&mut self, now: Instant, transmit: &mut Transmit<'_>) {
+    /// Sends packets of long answers that are due. `heard_us` as in [`Self::handle`].
+    pub fn tick(&mut self, now: Instant, heard_us: u64, transmit: &mut Transmit<'_>) {
+        self.heard_us = heard_us;
+        self.send_long(now, transmit);
+    }
+
+    fn send_long(&mut self, now: Instant, transmit: &mut Transmit<'_>) {
         self.counters.too_late += self.leaving.stop_late(now, self.heard_us, &mut self.long);
         while let Some(paced) = self.long.poll(now) {
             transmit(paced.to, &paced.head, paced.payload);
@@ -430,7 +435,7 @@ impl<S: Service> Application<S> {
         } else if to.plain {
             self.leaving.add(form, address, until);
         }
-        self.tick(now, transmit);
+        self.send_long(now, transmit);
     }
 
     fn send_refusal(&mut self, to: &AnswerTo, reason: Reason, transmit: &mut Transmit<'_>) {

@@ -87,7 +87,9 @@ impl Heard {
         }
         // Whoever hears a leader for the first time does not know what has passed.
         if self.term > Term::ZERO {
-            self.passed_us += log_time_us.saturating_sub(self.term_us);
+            // HC13: without a key anybody may tell any time, in term after term.
+            let more = log_time_us.saturating_sub(self.term_us);
+            self.passed_us = self.passed_us.saturating_add(more);
         }
         self.term_us = if term > self.term { log_time_us } else { self.term_us.max(log_time_us) };
         self.term = term;
@@ -233,5 +235,15 @@ mod tests {
         heard.hear_leader(Term::from_wire(2), 2_500_000);
         heard.hear_leader(Term::from_wire(1), 3_700_000_000);
         assert_eq!(heard.passed_us(), hour + 500_000);
+    }
+
+    #[test]
+    fn hc13_no_words_of_leaders_overflow_what_has_passed() {
+        let mut heard = Heard::default();
+        for term in 1..8 {
+            heard.hear_leader(Term::from_wire(term), 0);
+            heard.hear_leader(Term::from_wire(term), crate::wire::NUMBER_MAX - 1);
+        }
+        assert_eq!(heard.passed_us(), u64::MAX);
     }
 }

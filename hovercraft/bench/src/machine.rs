@@ -112,7 +112,7 @@ impl Machine {
         while let Some(command) = self.commands.pop_front() {
             self.application.handle(now, heard, command, &mut transmit);
         }
-        self.application.tick(now, &mut transmit);
+        self.application.tick(now, heard, &mut transmit);
         let completion = self.application.take_completion();
         self.replica.completed(now, completion);
     }

@@ -104,8 +104,9 @@ impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
         });
         let done = self.execute(begin);
         if self.application.deadline().is_some_and(|deadline| deadline <= begin) {
+            let heard_us = self.shared.heard_us();
             let queue = &mut self.queue;
-            self.application.tick(begin, &mut |to, head, payload| {
+            self.application.tick(begin, heard_us, &mut |to, head, payload| {
                 queue.send(to, head, payload);
             });
         }

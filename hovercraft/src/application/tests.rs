@@ -75,13 +75,11 @@ fn hc3c_a_long_plain_answer_stops_leaving_when_it_is_too_late() {
         let mut transmit = |_: SocketAddr, _: &[u8], _: &[u8]| sent += 1;
         let start = if by_log_time { ms(1) } else { us(399_700) };
         application.handle(start, 0, Command::Execute(execute), &mut transmit);
-        application.tick(start + us(200), &mut transmit);
-        // The leader's word comes with whatever is commanded next.
+        application.tick(start + us(200), 0, &mut transmit);
+        // The leader's word comes, and no command.
         let heard_us = if by_log_time { 400_001 } else { 0 };
-        let next = Command::Refuse { to, reason: Reason::Overload };
-        application.handle(start + us(300), heard_us, next, &mut |_, _, _| {});
-        application.tick(start + us(400), &mut transmit);
-        application.tick(start + us(600), &mut transmit);
+        application.tick(start + us(400), heard_us, &mut transmit);
+        application.tick(start + us(600), heard_us, &mut transmit);
         let late = application.counters.too_late;
         assert_eq!((sent, late), if plain { (64, 1) } else { (98, 0) }, "{by_log_time}");
     }

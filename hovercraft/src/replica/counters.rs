@@ -57,6 +57,8 @@ totals! {
         bodies_pulled,
         /// Requests passed on to the leader.
         forwarded,
+        /// Requests not passed on because they waited here too long (HC8).
+        forwards_too_late,
         /// Clients asked for packets.
         packets_wanted,
         /// First packets refused because too much is in the system.

@@ -32,6 +32,8 @@ impl Replica {
             self.send_forward(now, leader, &request, key);
         } else if leader.is_none() {
             self.refuse_asker(&asker, Reason::NoLeader);
+        } else {
+            self.counters.forwards_too_late += 1;
         }
         self.pool.give_back(request.body);
     }

@@ -257,12 +257,12 @@ impl Cluster {
             let mut transmit = |to: SocketAddr, head: &[u8], payload: &[u8]| {
                 network.send(cluster_now, endpoint, to, &[head, payload].concat());
             };
-            node.application.tick(now, &mut transmit);
+            let heard = node.replica.heard_us();
+            node.application.tick(now, heard, &mut transmit);
             if node.application_due.is_none_or(|due| due > self.now) {
                 continue;
             }
             let batch = 1 + self.random.below(64);
-            let heard = node.replica.heard_us();
             for _ in 0..batch {
                 let Some(command) = node.commands.pop_front() else { break };
                 node.application.handle(now, heard, command, &mut transmit);

@@ -239,7 +239,7 @@ impl Cluster {
         let mut transmit = |to: SocketAddr, head: &[u8], payload: &[u8]| {
             packets.push((to, [head, payload].concat()));
         };
-        node.application.tick(now, &mut transmit);
+        node.application.tick(now, heard, &mut transmit);
         let before = node.application.service().executed.len();
         let mut taken = 0;
         for command in node.commands.drain(..count.min(node.commands.len())) {
