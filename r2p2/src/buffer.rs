@@ -206,6 +206,15 @@ impl Pool {
         self.budget
     }
 
+    /// What a body of `len` bytes takes of the budget: a whole buffer.
+    #[must_use]
+    pub fn charge(len: usize) -> usize {
+        if len == 0 {
+            return 0;
+        }
+        CLASSES.into_iter().find(|&size| len <= size).unwrap_or(BODY_MAX)
+    }
+
     fn idle(&self) -> usize {
         self.free.iter().zip(CLASSES).map(|(list, size)| list.len() * size).sum()
     }
@@ -275,7 +284,7 @@ mod tests {
         assert!(pool.take(1_000).is_none());
         pool.give_back(small);
         let large = pool.take(1_000).unwrap();
-        assert_eq!(pool.used(), 1_536);
+        assert_eq!((pool.used(), Pool::charge(1_000), Pool::charge(0)), (1_536, 1_536, 0));
         pool.give_back_unfinished(large);
         assert_eq!(pool.used(), 0);
     }

@@ -24,8 +24,8 @@
 //! 127.0.0.2, …) and all in the same groups. A process hears its own multicast when it is a member.
 //!
 //! Invariants:
-//! - U1. [`Queue::receive`] asks every socket for one burst, but for those just seen empty (`udp/expect.rs`): a flooded one
-//!   cannot starve another.
+//! - U1. [`Queue::receive`] asks every socket for one burst, a group's for a few, but for those just seen empty
+//!   (`udp/expect.rs`): a flooded one cannot starve another.
 //! - U2. `not_before` is never later than the packet's arrival (`udp/not_before.rs` says why).
 //! - U3. After [`Udp::open`] nothing is allocated, and nothing waits but [`Queue::wait`] and, for a millisecond at most,
 //!   a flush for which the kernel has no room.

@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use r2p2::Instant;
 use r2p2::answer::{self, AnswerForm};
+use r2p2::buffer::Pool;
 use r2p2::drops::DropReason;
 use r2p2::header::{MessageKind, Place, Policy};
 use r2p2::packet::Packet;
@@ -102,11 +103,15 @@ impl Replica {
         }
     }
 
-    /// A packet found no buffer, or did not fit: bodies kept for laggards make room for what comes (HC1d).
+    /// A packet found no buffer, or did not fit: bodies kept for laggards make room for what comes (HC1d), the longest request
+    /// included.
     pub(super) fn make_room(&mut self) {
-        if self.pool.used() + self.pool.budget() / 16 > self.pool.budget() {
-            for _ in 0..EVICTED_AT_ONCE {
-                self.store.evict_kept(&mut self.pool);
+        let longest = Pool::charge(self.limits.request_max as usize);
+        let room = (self.pool.budget() / 16).max(longest);
+        for _ in 0..EVICTED_AT_ONCE {
+            let is_room = self.pool.used() + room <= self.pool.budget();
+            if is_room || !self.store.evict_kept(&mut self.pool) {
+                return;
             }
         }
     }

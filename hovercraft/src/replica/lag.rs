@@ -58,10 +58,11 @@ impl Replica {
             core.match_index(*id) == Some(last)
                 && self.repliers.applied(*id).is_some_and(|theirs| theirs > applied)
         };
-        let successor = everybody.iter().find(better).filter(|_| is_full);
+        let voters = core.configuration().voters.iter().map(|voter| voter.id);
+        let successor = { voters }.find(better).filter(|_| is_full);
         if let Some(to) = successor.filter(|_| !core.is_transferring()) {
-            self.counters.handed_over_full += 1;
-            self.hand_leadership_over(now, Some(to));
+            let started = self.hand_leadership_over(now, Some(to));
+            self.counters.handed_over_full += u64::from(started);
         }
     }
 

@@ -4,6 +4,7 @@ use r2p2::Instant;
 use r2p2::refusal::Reason;
 use raft_core::entry::Payload;
 use raft_core::ids::{LogIndex, NodeId, NodeSet, Term};
+use raft_core::raft::ProposeError;
 
 use super::client::Judged;
 use super::{Core, Mode, Replica, is_leader};
@@ -106,9 +107,12 @@ impl Replica {
             inline: self.settings.mode == Mode::Raft && len <= INLINE_MAX,
         };
         let term = core.term();
-        let Ok(index) = core.propose(now, request) else {
-            self.counters.log_full += 1;
-            return false;
+        let index = match core.propose(now, request) {
+            Ok(index) => index,
+            Err(error) => {
+                self.counters.log_full += u64::from(error == ProposeError::Full);
+                return false;
+            }
         };
         assert!(index == self.meta.last().next(), "HC1a: every entry before has its body");
         self.bind(&request, at, term, now);
