@@ -16,6 +16,7 @@ use hovercraft_node::Plan;
 use r2p2::Instant;
 use r2p2::client::{Client, ClientConfig, Event, Mode as ClientMode};
 use r2p2::header::Policy;
+use r2p2::refusal::Reason;
 use raft_core::ids::{Incarnation, NodeSet};
 use serde::{Deserialize, Serialize};
 use synthetic::{Pace, Request, Synthetic};
@@ -57,16 +58,23 @@ pub(crate) enum Replier {
 }
 
 impl Shape {
-    /// Long replies are paced: a batch of them must have left before the next is due, all from one node.
-    fn step_time(&self) -> Duration {
-        let pacing = r2p2::pacing::Settings::default();
+    /// Bursts in which the long replies of a batch leave, all of them from one node; a turn sends one. Zero for short ones.
+    fn bursts(&self) -> u64 {
         let packets = self.reply.div_ceil(LONG_PAYLOAD) * self.batch;
-        let steps = u32::try_from(PERIOD).unwrap_or(1);
         if packets == self.batch {
-            return STEP;
+            return 0;
         }
-        let bursts = packets.div_ceil(pacing.burst.into()) + 1;
-        pacing.gap * u32::try_from(bursts).unwrap_or(u32::MAX) / steps
+        packets.div_ceil(r2p2::pacing::Settings::default().burst.into()) as u64
+    }
+
+    /// Steps from one batch to the next: what is paced must have left by then.
+    fn period(&self) -> u64 {
+        PERIOD.max(self.bursts() + 1)
+    }
+
+    /// Virtual time of a step.
+    fn step_time(&self) -> Duration {
+        if self.bursts() == 0 { STEP } else { r2p2::pacing::Settings::default().gap }
     }
 
     /// The command line that asks for this row.
@@ -97,11 +105,11 @@ pub(crate) const REPLY_MIN: usize = 8;
 
 const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 1, 1, 1)), 8_000);
 const CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 2, 1)), 4_000);
-/// Virtual time of a step, at least.
+/// Virtual time of a step where nothing is paced.
 const STEP: Duration = Duration::from_micros(2);
 /// Bytes of a long reply in one packet, about.
 const LONG_PAYLOAD: usize = 1_300;
-/// Steps from one batch to the next.
+/// Steps from one batch to the next, at least.
 const PERIOD: u64 = 2;
 /// Steps within which what is under way must be answered: many round trips.
 const STEPS_MAX: u32 = 1_000;
@@ -124,6 +132,7 @@ pub(crate) struct World {
     pub leader: usize,
     submitted: u64,
     pub answered: u64,
+    not_kept: u64,
     /// Packets that the leader got and sent.
     pub leader_rx: u64,
     pub leader_tx: u64,
@@ -175,6 +184,7 @@ impl World {
             leader: 0,
             submitted: 0,
             answered: 0,
+            not_kept: 0,
             leader_rx: 0,
             leader_tx: 0,
         };
@@ -194,17 +204,26 @@ impl World {
                 taken.context("the client's window is full: answers do not come")?;
                 self.submitted += 1;
             }
-            for _ in 0..PERIOD {
+            for _ in 0..self.shape.period() {
                 self.step(tape.as_deref_mut());
             }
         }
         for _ in 0..STEPS_MAX {
-            if self.answered == self.submitted {
+            if self.answered + self.not_kept == self.submitted {
+                let (lost, all) = (self.not_kept, self.submitted);
+                ensure!(lost * 1_000 <= all, "{lost} of {all} replies found no room");
                 return Ok(());
             }
             self.step(tape.as_deref_mut());
         }
-        bail!("{} of {} requests were answered", self.answered, self.submitted)
+        let dropped: u64 =
+            self.machines.iter().map(|one| one.application.counters.long_answers_dropped).sum();
+        bail!(
+            "{} of {} requests were answered; {dropped} long answers found no room; {:?}",
+            self.answered,
+            self.submitted,
+            self.client.counters()
+        )
     }
 
     /// [`Self::run`] under a name of its own, by which callgrind tells the part that counts.
@@ -295,9 +314,14 @@ impl World {
             self.client.tick(self.now);
         }
         while let Some(event) = self.client.poll_event() {
-            if let Event::Answered { body, .. } = event {
-                assert_eq!(body.len(), self.shape.reply, "a reply of another size");
-                self.answered += 1;
+            match event {
+                Event::Answered { body, .. } => {
+                    assert_eq!(body.len(), self.shape.reply, "a reply of another size");
+                    self.answered += 1;
+                }
+                // Executed; its long reply found no room among those on their way.
+                Event::Refused { reason: Reason::NotKept, .. } => self.not_kept += 1,
+                _ => {}
             }
         }
         while let Some(packet) = self.client.poll_transmit() {

@@ -52,6 +52,8 @@ fn the_leaders_packets_are_those_of_table_1() {
 /// Long replies, other repliers, messages without a MAC.
 #[test]
 fn every_shape_runs() {
+    let paced = ["--nodes", "3", "--reply", "6000", "--batch", "16,64", "--no-instructions"];
+    assert_eq!(rows("paced.json", &paced).len(), 12);
     let args = ["--nodes", "3", "--request", "512", "--batch", "1", "--no-instructions"];
     for replier in ["jbsq", "random", "leader"] {
         let more = ["--replier", replier, "--no-key", "--mode", "hovercraft"];
