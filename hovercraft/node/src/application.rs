@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crossbeam::channel::Sender;
-use dataplane::backend::{BackendCounters, Instant, Queue};
+use dataplane::backend::{Instant, Queue};
 use dataplane::udp::Waker;
 use hovercraft::application::Application;
 use hovercraft::command::Command;
@@ -20,6 +20,7 @@ use rtrb::Consumer;
 
 use crate::board::{Board, Publisher};
 use crate::link::{Mailbox, Shared};
+use crate::network::HalfTotals;
 use crate::turn::Turn;
 
 /// Commands of one turn.
@@ -31,20 +32,12 @@ const TURN_MAX: Duration = Duration::from_micros(50);
 /// What the control thread and the admin endpoint ask.
 #[derive(Debug)]
 pub(crate) enum Question {
-    /// How things are.
-    View(Sender<View>),
+    /// What happened how often.
+    Totals(Sender<HalfTotals>),
     /// The state, and the answer to a query.
     State(Option<Vec<u8>>, Sender<StateView>),
     /// End the thread.
     Stop,
-}
-
-/// One moment of the application half.
-#[derive(Clone, Debug)]
-pub(crate) struct View {
-    /// As [`Application::totals`] gives them.
-    pub(crate) totals: Vec<(&'static str, u64)>,
-    pub(crate) backend: BackendCounters,
 }
 
 /// The service's state between two commands.
@@ -177,9 +170,9 @@ fn answer<S: Service, Q: Queue>(
     question: Question,
 ) {
     match question {
-        Question::View(to) => {
-            let view = View { totals: application.totals().collect(), backend: queue.counters() };
-            let _ = to.try_send(view);
+        Question::Totals(to) => {
+            let totals = application.totals().collect();
+            let _ = to.try_send(HalfTotals { totals, backend: queue.counters() });
         }
         Question::State(query, to) => {
             let context = application.context();

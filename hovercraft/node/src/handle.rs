@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::application;
 use crate::board::Board;
 use crate::link::{Asks, Shared};
-use crate::network::{self, AuditPage};
+use crate::network::{self, AuditPage, HalfTotals};
 use crate::plan::Plan;
 use crate::report::{NodeStatus, QueueStatus, Totals};
 use crate::words;
@@ -109,7 +109,6 @@ impl Handle {
     /// [`AskError`] when one of its threads does not answer.
     pub fn status(&self) -> Result<NodeStatus, AskError> {
         let network = self.view()?;
-        let application = self.application_view()?;
         let plan = self.plan();
         let node = &plan.group.node;
         let Status { last, .. } = network.status;
@@ -144,7 +143,7 @@ impl Handle {
             idle: words::idle(node.idle).to_owned(),
             uptime_s: self.uptime().as_secs(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            counters: totals(&network, &application),
+            counters: self.totals()?,
         })
     }
 
@@ -154,7 +153,9 @@ impl Handle {
     ///
     /// [`AskError`] when one of its threads does not answer.
     pub fn totals(&self) -> Result<Totals, AskError> {
-        Ok(totals(&self.view()?, &self.application_view()?))
+        let network = self.ask_network(network::Question::Totals)?;
+        let application = self.ask_application(application::Question::Totals)?;
+        Ok(totals(&network, &application))
     }
 
     /// Role and place of the replica, and whether the network thread answers at all.
@@ -208,10 +209,6 @@ impl Handle {
         })
     }
 
-    fn application_view(&self) -> Result<application::View, AskError> {
-        self.ask_application(application::Question::View)
-    }
-
     fn ask_network<T>(
         &self,
         question: impl FnOnce(Sender<T>) -> network::Question,
@@ -245,7 +242,7 @@ fn ask<Q, T>(
     answer.recv_timeout(PATIENCE).map_err(|_| AskError::Silent(name))
 }
 
-fn totals(network: &network::View, application: &application::View) -> Totals {
+fn totals(network: &HalfTotals, application: &HalfTotals) -> Totals {
     let (first, second) = (network.backend, application.backend);
     let backend = [
         ("received", first.received + second.received),

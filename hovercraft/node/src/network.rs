@@ -37,6 +37,8 @@ const NODES: usize = NodeId::MAX_NODES as usize;
 pub(crate) enum Question {
     /// How things are.
     View(Sender<View>),
+    /// What happened how often; asks the kernel, too, so not for every look.
+    Totals(Sender<HalfTotals>),
     /// The entries of the audit from this index on, at most [`AUDIT_PAGE`].
     Audit(LogIndex, Sender<AuditPage>),
     /// Hand leadership over; whether it began.
@@ -49,12 +51,16 @@ pub(crate) enum Question {
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) status: Status,
-    /// Its parts' totals, too.
-    pub(crate) totals: Vec<(&'static str, u64)>,
     pub(crate) counters: Counters,
-    pub(crate) backend: BackendCounters,
     /// Who last spoke another version, and which.
     pub(crate) other_version: Option<(SocketAddr, u8)>,
+}
+
+/// What happened how often on one thread: in its half, and in its queue.
+#[derive(Clone, Debug)]
+pub(crate) struct HalfTotals {
+    pub(crate) totals: Vec<(&'static str, u64)>,
+    pub(crate) backend: BackendCounters,
 }
 
 /// A part of the audit.
@@ -234,11 +240,13 @@ fn answer<Q: Queue>(replica: &mut Replica, queue: &Q, now: Instant, question: Qu
         Question::View(to) => {
             let _ = to.try_send(View {
                 status: replica.status(),
-                totals: replica.totals().collect(),
                 counters: *replica.counters(),
-                backend: queue.counters(),
                 other_version: replica.other_version(),
             });
+        }
+        Question::Totals(to) => {
+            let totals = replica.totals().collect();
+            let _ = to.try_send(HalfTotals { totals, backend: queue.counters() });
         }
         Question::Audit(from, to) => {
             let _ = to.try_send(audit_page(replica, from));

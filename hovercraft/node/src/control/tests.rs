@@ -48,8 +48,7 @@ fn view(role: Role, leader: Option<u8>) -> View {
         log_time_us: 0,
         queues: Vec::new(),
     };
-    let backend = dataplane::backend::BackendCounters::default();
-    View { status, totals: Vec::new(), counters: Counters::default(), backend, other_version: None }
+    View { status, counters: Counters::default(), other_version: None }
 }
 
 fn look(watch: &mut Watch, view: &View) -> String {
