@@ -123,6 +123,12 @@ pub fn available() -> bool {
     version.is_ok_and(|output| output.status.success())
 }
 
+/// Why nothing can be counted here, to be told beside figures that lack it; `None` where it can.
+#[must_use]
+pub fn missing() -> Option<String> {
+    (!available()).then(|| Error::Missing.to_string())
+}
+
 /// Runs `program` with `args` under callgrind, some fifty times slower than by itself, in the environment of the caller.
 /// With `toggle`, a pattern of function names in callgrind's spelling (`*` stands for anything), only what happens
 /// while such a function is on the stack is counted.

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
+use measure::callgrind;
 use measurement::{Counted, Effort};
 use world::{Mode, REPLY_MIN, REQUEST_MIN, Replier, Shape};
 
@@ -94,11 +95,11 @@ fn run(options: &Options) -> Result<()> {
     if let Some(what) = options.counted {
         return measurement::run_counted(shapes[0], what);
     }
-    let instructions = !options.no_instructions;
-    if instructions && !measure::callgrind::available() {
-        eprintln!("instructions are not counted: {}", measure::callgrind::Error::Missing);
+    let missing = callgrind::missing().filter(|_| !options.no_instructions);
+    if let Some(missing) = &missing {
+        eprintln!("instructions are not counted: {missing}");
     }
-    let instructions = instructions && measure::callgrind::available();
+    let instructions = !options.no_instructions && missing.is_none();
     let effort = Effort { ops: options.ops, rounds: options.rounds, instructions };
     let mut rows = Vec::new();
     report::head();

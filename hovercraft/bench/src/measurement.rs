@@ -10,19 +10,14 @@ use serde::Serialize;
 
 use crate::stages;
 use crate::tape::Tape;
-use crate::world::{Mode, Replier, Shape, World};
+use crate::world::{Shape, World};
 
 /// One line of the table and of the JSON. Per operation, all of them.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
-    pub mode: Mode,
-    pub nodes: u8,
-    pub request: usize,
-    pub reply: usize,
-    pub batch: usize,
-    pub replier: Replier,
-    /// Messages between nodes carry a MAC.
-    pub key: bool,
+    /// Its fields stand beside the others.
+    #[serde(flatten)]
+    pub shape: Shape,
     /// Client, all nodes, both halves, and the copies in between.
     pub cpu_ns_per_op: f64,
     /// The same in instructions; null without valgrind.
@@ -82,15 +77,8 @@ pub(crate) fn measure(shape: Shape, effort: Effort) -> Result<Row> {
     let leader = leader_time(world, batches, effort.rounds)?;
     let ops = batches * shape.batch as u64;
     let counts = effort.instructions.then(|| count(shape)).transpose()?;
-    let Shape { mode, nodes, request, reply, batch, replier, key } = shape;
     Ok(Row {
-        mode,
-        nodes,
-        request,
-        reply,
-        batch,
-        replier,
-        key,
+        shape,
         cpu_ns_per_op: per(whole.as_nanos(), ops),
         instructions_per_op: counts.as_ref().map(|counts| counts.0),
         leader_ns_per_op: per(leader.as_nanos(), ops),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::measurement::Row;
-use crate::world::{Mode, Replier};
+use crate::world::Shape;
 
 /// Rows as `--json` writes them; what times say is not compared.
 #[derive(Debug, Deserialize)]
@@ -17,13 +17,8 @@ struct File {
 
 #[derive(Debug, Deserialize)]
 struct Earlier {
-    mode: Mode,
-    nodes: u8,
-    request: usize,
-    reply: usize,
-    batch: usize,
-    replier: Replier,
-    key: bool,
+    #[serde(flatten)]
+    shape: Shape,
     instructions_per_op: Option<f64>,
     leader_instructions_per_op: Option<f64>,
 }
@@ -40,7 +35,7 @@ pub(crate) fn compare(file: &Path, margin: f64, rows: &[Row]) -> Result<()> {
     ensure!(!earlier.rows.is_empty(), "{name} has no rows: nothing to compare with");
     let mut worse = Vec::new();
     for earlier in &earlier.rows {
-        let Some(row) = rows.iter().find(|row| earlier.is_of(row)) else {
+        let Some(row) = rows.iter().find(|row| row.shape == earlier.shape) else {
             bail!("{name}: {earlier:?} was not measured in this run");
         };
         for (what, then, now) in [
@@ -51,7 +46,8 @@ pub(crate) fn compare(file: &Path, margin: f64, rows: &[Row]) -> Result<()> {
                 bail!("instructions were not counted, here or in {name}");
             };
             let change = (now / then - 1.0) * 100.0;
-            let shape = format!("{:?}, {} nodes, batch {}", row.mode, row.nodes, row.batch);
+            let Shape { mode, nodes, batch, .. } = row.shape;
+            let shape = format!("{mode:?}, {nodes} nodes, batch {batch}");
             let line = format!("{shape}, {what}: {then:.0} then, {now:.0} now ({change:+.1} %)");
             println!("{line}");
             if change > margin {
@@ -61,12 +57,4 @@ pub(crate) fn compare(file: &Path, margin: f64, rows: &[Row]) -> Result<()> {
     }
     ensure!(worse.is_empty(), "more than {margin} % above {name}: {}", worse.join("; "));
     Ok(())
-}
-
-impl Earlier {
-    fn is_of(&self, row: &Row) -> bool {
-        let sizes = (self.nodes, self.request, self.reply, self.batch);
-        (self.mode, self.replier, self.key) == (row.mode, row.replier, row.key)
-            && sizes == (row.nodes, row.request, row.reply, row.batch)
-    }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::measurement::Row;
 use crate::stages::STAGES;
-use crate::world::word;
+use crate::world::{Shape, word};
 
 /// The line above the rows.
 pub(crate) fn head() {
@@ -29,15 +29,16 @@ pub(crate) fn head() {
 
 /// One line, and with `split` the leader's stages below it.
 pub(crate) fn row(row: &Row, split: bool) {
+    let Shape { mode, nodes, request, reply, batch, .. } = row.shape;
     let count =
         |count: Option<f64>| count.map_or_else(|| "-".to_owned(), |count| format!("{count:.0}"));
     println!(
         "{:<10} {:>5} {:>7} {:>5} {:>5} | {:>9.0} {:>9} | {:>9.0} {:>9} {:>6.2} {:>6.2}",
-        word(row.mode),
-        row.nodes,
-        row.request,
-        row.reply,
-        row.batch,
+        word(mode),
+        nodes,
+        request,
+        reply,
+        batch,
         row.cpu_ns_per_op,
         count(row.instructions_per_op),
         row.leader_ns_per_op,

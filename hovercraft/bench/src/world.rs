@@ -25,7 +25,7 @@ use crate::machine::{Inbox, Machine, Wire};
 use crate::tape::Tape;
 
 /// What one row of the table measures.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Shape {
     pub mode: Mode,
     pub nodes: u8,

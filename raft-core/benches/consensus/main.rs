@@ -109,7 +109,7 @@ fn main() -> Result<()> {
         (contender.time)(batch, COUNTED / batch as u64);
         return Ok(());
     }
-    let missing = (!callgrind::available()).then(|| callgrind::Error::Missing.to_string());
+    let missing = callgrind::missing();
     let mut rows = Vec::new();
     println!("core        batch   CPU ns/entry  (median)   instructions/entry  of the leader");
     for batch in BATCHES {

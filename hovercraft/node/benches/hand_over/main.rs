@@ -81,7 +81,7 @@ fn main() -> Result<()> {
         (case.run)(case.burst, arguments.entries);
         return Ok(());
     }
-    let missing = (!callgrind::available()).then(|| callgrind::Error::Missing.to_string());
+    let missing = callgrind::missing();
     println!(
         "{:<18} {:>5}  {:>22}  {:>22}  {:>8}  {:>12}",
         "per entry",
