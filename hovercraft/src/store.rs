@@ -404,34 +404,27 @@ impl Store {
     }
 
     fn enqueue(&mut self, at: u32) {
-        let youngest = self.youngest;
-        let slot = &mut self.slots[at as usize];
-        slot.waiting = true;
-        slot.older = youngest;
-        slot.younger = NONE;
-        self.waiting += 1;
-        self.waiting_bytes += slot.body.len();
-        if youngest == NONE {
-            self.oldest = at;
-        } else {
-            self.slots[youngest as usize].younger = at;
-        }
-        self.youngest = at;
+        self.link(at, self.youngest, NONE);
     }
 
     fn enqueue_before_all(&mut self, at: u32) {
-        let oldest = self.oldest;
-        if oldest == NONE {
-            return self.enqueue(at);
-        }
+        self.link(at, NONE, self.oldest);
+    }
+
+    /// Waiting from now on, between these two.
+    fn link(&mut self, at: u32, older: u32, younger: u32) {
         let slot = &mut self.slots[at as usize];
-        slot.waiting = true;
-        slot.older = NONE;
-        slot.younger = oldest;
+        (slot.waiting, slot.older, slot.younger) = (true, older, younger);
         self.waiting += 1;
         self.waiting_bytes += slot.body.len();
-        self.slots[oldest as usize].older = at;
-        self.oldest = at;
+        match older {
+            NONE => self.oldest = at,
+            older => self.slots[older as usize].younger = at,
+        }
+        match younger {
+            NONE => self.youngest = at,
+            younger => self.slots[younger as usize].older = at,
+        }
     }
 
     fn unlink(&mut self, at: u32) {
