@@ -1,10 +1,13 @@
 //! Clusters for this crate's tests: text of a file, nodes in this process.
 
-use std::net::{SocketAddr, UdpSocket};
+#[path = "../tests/support/addresses.rs"]
+mod addresses;
+
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use hovercraft_config::Cluster;
+
+use self::addresses::network_of_our_own;
 
 /// A file in a directory of its own, which goes with the value.
 #[derive(Debug)]
@@ -33,13 +36,7 @@ impl Drop for Scratch {
 
 /// The text of a file with one group: `nodes` members on loopback addresses that no other call gives, and `fields`.
 pub(crate) fn text(nodes: u8, fields: &str) -> String {
-    static HELD: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
-    // A port there is held as long as we live, so that no other process takes the same network.
-    let fourth = u8::try_from(std::process::id() % 251).unwrap();
-    let bound = |third| UdpSocket::bind(SocketAddr::from(([127, third, fourth, 254], 8_199))).ok();
-    let mut thirds = 40..100;
-    let (third, held) = thirds.find_map(|third| Some((third, bound(third)?))).unwrap();
-    HELD.lock().unwrap().push(held);
+    let [third, fourth] = network_of_our_own(40..100);
     let net = format!("127.{third}.{fourth}");
     let members: Vec<String> = (1..=nodes)
         .map(|id| format!("(id: {id}, data: \"{net}.{id}:8100\", admin: \"{net}.{id}:9100\")"))

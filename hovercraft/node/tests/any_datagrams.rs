@@ -13,8 +13,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::Instant;
 
 use hovercraft_client::{Client, Options};
-use hovercraft_node::{Node, Plan};
-use kv::Kv;
+use hovercraft_node::Node;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use support::{Files, PATIENCE, TIMING, increment};
@@ -24,11 +23,6 @@ const BURST: u64 = 256;
 
 fn datagrams() -> u64 {
     std::env::var("FUZZ_RUNS").map_or(1_000_000, |runs| runs.parse().unwrap())
-}
-
-fn start(files: &Files, id: u8) -> Node {
-    let plan = Plan::new(files.cluster.clone(), None, Some(id)).unwrap();
-    Node::start(plan, Kv::default()).unwrap()
 }
 
 /// What the living nodes send to a dead one: appends, votes wanted, questions, all with good MACs.
@@ -163,7 +157,7 @@ fn admin_noise(files: &Files, id: u8) {
 #[test]
 fn hc13_no_datagram_harms_a_serving_cluster_with_a_key() {
     let files = Files::new(3, &format!("idle: sleep, threads: inline, {TIMING}"));
-    let mut nodes: Vec<Node> = (1..=3).map(|id| start(&files, id)).collect();
+    let mut nodes: Vec<Node> = (1..=3).map(|id| files.start(id)).collect();
     let mut client = files.client();
     increment(&mut client, b"n", 100);
     let leader = files.leader(&[1, 2, 3]);

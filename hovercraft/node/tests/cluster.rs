@@ -15,23 +15,13 @@ use r2p2::service::{
 };
 use support::{Files, TIMING, increment, increment_once, wait_for};
 
-/// Starts all nodes of the file.
-fn start(files: &Files) -> Vec<Node> {
-    let members = &files.cluster.groups[0].members;
-    let start = |member: &hovercraft_config::Member| {
-        let plan = Plan::new(files.cluster.clone(), None, Some(member.id.number())).unwrap();
-        Node::start(plan, Kv::default()).unwrap_or_else(|error| panic!("{error}"))
-    };
-    members.iter().map(start).collect()
-}
-
 /// Serves some hundred writes and a read; then all nodes have the same state and audit.
 fn serves(mode: &str, threads: &str, idle: &str) {
     let ids: &[u8] = if mode == "unreplicated" { &[1] } else { &[1, 2, 3] };
     let count = u8::try_from(ids.len()).unwrap();
     let fields = format!("mode: {mode}, threads: {threads}, idle: {idle}, audit: true, {TIMING}");
     let files = Files::new(count, &fields);
-    let nodes = start(&files);
+    let nodes = files.start_all();
     let mut client = files.client();
     let values = increment(&mut client, b"n", 500);
     assert_eq!(values, (1..=500).collect(), "{mode}, {threads}, {idle}");
@@ -85,7 +75,7 @@ fn hovercraft_serves_in_both_thread_forms_and_all_idle_policies() {
 #[test]
 fn cores_are_used_and_one_that_is_not_there_stops_the_start() {
     let files = Files::new(1, "mode: unreplicated, threads: inline, idle: yield, cores: [0]");
-    let nodes = start(&files);
+    let nodes = files.start_all();
     increment(&mut files.client(), b"n", 5);
     drop(nodes);
     let files = Files::new(1, "mode: unreplicated, cores: [0, 1023]");
@@ -98,7 +88,7 @@ fn cores_are_used_and_one_that_is_not_there_stops_the_start() {
 fn a_node_that_is_dropped_frees_its_addresses() {
     let files = Files::new(1, "mode: unreplicated, idle: sleep");
     for _ in 0..3 {
-        let nodes = start(&files);
+        let nodes = files.start_all();
         assert_eq!(increment_once(&mut files.client(), b"n"), 1, "a new, empty state");
         let plan = Plan::new(files.cluster.clone(), None, Some(1)).unwrap();
         let refused = Node::start(plan, Kv::default()).unwrap_err().to_string();
@@ -110,7 +100,7 @@ fn a_node_that_is_dropped_frees_its_addresses() {
 #[test]
 fn leadership_moves_when_asked_and_nothing_is_lost() {
     let files = Files::new(3, &format!("idle: sleep, {TIMING}"));
-    let nodes = start(&files);
+    let nodes = files.start_all();
     let mut client = files.client();
     let mut expected = 0;
     for _ in 0..5 {

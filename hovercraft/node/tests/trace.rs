@@ -7,19 +7,8 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use hovercraft_client::Kind;
-use hovercraft_node::{Node, Plan};
-use kv::Kv;
 use serde_json::Value;
 use support::{Files, TIMING, increment};
-
-fn start(files: &Files) -> Vec<Node> {
-    let members = &files.cluster.groups[0].members;
-    let start = |member: &hovercraft_config::Member| {
-        let plan = Plan::new(files.cluster.clone(), None, Some(member.id.number())).unwrap();
-        Node::start(plan, Kv::default()).unwrap_or_else(|error| panic!("{error}"))
-    };
-    members.iter().map(start).collect()
-}
 
 /// Exit code, output and complaints of `hovercraft-ctl trace` with these arguments.
 fn trace(files: &Files, args: &[&str]) -> (Option<i32>, String, String) {
@@ -52,7 +41,7 @@ fn times(node: &Value) -> BTreeMap<&str, i64> {
 fn follows_requests(mode: &str, threads: &str) {
     let fields = format!("mode: {mode}, threads: {threads}, idle: sleep, {TIMING}");
     let files = Files::new(3, &fields);
-    let _nodes = start(&files);
+    let _nodes = files.start_all();
     let mut client = files.client();
     increment(&mut client, b"n", 50);
     let leader = files.leader(&[1, 2, 3]);
@@ -117,7 +106,7 @@ fn a_requests_way_is_followed_through_all_nodes() {
 #[test]
 fn it_is_shown_as_a_table_and_for_perfetto_and_who_is_silent_is_named() {
     let files = Files::new(3, &format!("idle: sleep, {TIMING}"));
-    let mut nodes = start(&files);
+    let mut nodes = files.start_all();
     increment(&mut files.client(), b"n", 20);
     let leader = files.leader(&[1, 2, 3]);
     let applied = files.equal_states(&[1, 2, 3]).to_string();
@@ -155,7 +144,7 @@ fn it_is_shown_as_a_table_and_for_perfetto_and_who_is_silent_is_named() {
 #[test]
 fn a_trace_that_is_off_says_so() {
     let files = Files::new(1, "mode: unreplicated, idle: sleep, trace: (events: 0)");
-    let _nodes = start(&files);
+    let _nodes = files.start_all();
     increment(&mut files.client(), b"n", 1);
     let (code, _, err) = trace(&files, &["--last", "1"]);
     assert!(code == Some(4) && err.contains("keeps no trace"), "{code:?}: {err}");

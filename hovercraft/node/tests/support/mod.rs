@@ -2,19 +2,22 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod addresses;
+
 use core::time::Duration;
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
 use hovercraft_client::{Client, Kind, Options};
 use hovercraft_config::Cluster;
-use hovercraft_node::ctl;
 use hovercraft_node::report::NodeStatus;
-use kv::{Request, Response};
+use hovercraft_node::{Node, Plan, ctl};
+use kv::{Kv, Request, Response};
+
+use self::addresses::network_of_our_own;
 
 /// How long anything may take before a test gives up: the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,7 +36,7 @@ pub(crate) struct Files {
 impl Files {
     /// One group of `nodes` on loopback addresses that nobody else has; `fields` are more of its fields.
     pub(crate) fn new(nodes: u8, fields: &str) -> Self {
-        let [third, fourth] = network_of_our_own();
+        let [third, fourth] = network_of_our_own(100..200);
         let directory = format!("hovercraft-node-test-{}-{third}", std::process::id());
         let directory = std::env::temp_dir().join(directory);
         std::fs::create_dir_all(&directory).unwrap();
@@ -54,6 +57,18 @@ impl Files {
         key.save_new(&directory.join("cluster.key")).unwrap();
         let cluster = Cluster::load(&config).unwrap();
         Self { directory, config, cluster }
+    }
+
+    /// One node, with the service kv.
+    pub(crate) fn start(&self, id: u8) -> Node {
+        let plan = Plan::new(self.cluster.clone(), None, Some(id)).unwrap();
+        Node::start(plan, Kv::default()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// All nodes of the file.
+    pub(crate) fn start_all(&self) -> Vec<Node> {
+        let members = &self.cluster.groups[0].members;
+        members.iter().map(|member| self.start(member.id.number())).collect()
     }
 
     pub(crate) fn admin(&self, id: u8) -> SocketAddr {
@@ -111,17 +126,6 @@ impl Files {
         let options = Options { connect_timeout: PATIENCE, request_timeout, ..Options::default() };
         Client::connect(&self.cluster, &options).unwrap_or_else(|error| panic!("{error}"))
     }
-}
-
-/// Two bytes of 127.x.y.0 that no other test has, in this process or another: a port there is held as long as we live.
-fn network_of_our_own() -> [u8; 2] {
-    static HELD: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
-    let fourth = u8::try_from(std::process::id() % 251).unwrap();
-    let bound = |third| UdpSocket::bind(SocketAddr::from(([127, third, fourth, 254], 8_199))).ok();
-    let mut thirds = 100..200;
-    let (third, held) = thirds.find_map(|third| Some((third, bound(third)?))).unwrap();
-    HELD.lock().unwrap().push(held);
-    [third, fourth]
 }
 
 impl Drop for Files {
