@@ -1,4 +1,4 @@
-//! The client itself: one socket, one session.
+//! The client itself: one queue of the data plane, one session.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -59,11 +59,13 @@ pub struct Completion {
     pub at: Instant,
 }
 
-/// A client of one group. See the crate's documentation.
+/// A client of one group, on kernel UDP unless it is given another queue. See the crate's documentation.
 #[derive(Debug)]
-pub struct Client {
+pub struct Client<Q = Udp> {
     endpoint: Endpoint,
-    queue: Udp,
+    queue: Q,
+    /// Where requests come from.
+    address: SocketAddr,
     /// Longest request that the cluster takes, in bytes.
     request_max: usize,
     /// Of a request.
@@ -82,9 +84,26 @@ impl Client {
     ///
     /// [`ConnectError`]; without sessions it is not known whether anybody is there.
     pub fn connect(cluster: &Cluster, options: &Options) -> Result<Self, ConnectError> {
-        let (place, groups) = (options.group, cluster.groups.len());
-        let group = cluster.group(place).ok_or(ConnectError::NoGroup { place, groups })?;
-        let queue = open_socket(group, options)?;
+        let queue = open_socket(group(cluster, options)?, options)?;
+        let address = queue.own();
+        Self::on(queue, address, cluster, options)
+    }
+}
+
+impl<Q: Queue> Client<Q> {
+    /// On a queue that sends from `address`, and receives what is sent there; opens a session where there are sessions.
+    /// Of the options those of the socket, and its clock, are the queue's own matter.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]; without sessions it is not known whether anybody is there.
+    pub fn on(
+        queue: Q,
+        address: SocketAddr,
+        cluster: &Cluster,
+        options: &Options,
+    ) -> Result<Self, ConnectError> {
+        let group = group(cluster, options)?;
         let config = endpoint_config(group, options);
         let opens = config.mode == Numbering::Session;
         let seed = options.seed.unwrap_or_else(rand::random);
@@ -93,7 +112,8 @@ impl Client {
         let request_max = request_max.min(endpoint.body_max());
         let timeout = options.request_timeout;
         let (session, closed, ready) = (0, false, VecDeque::with_capacity(options.open_max));
-        let mut client = Self { endpoint, queue, request_max, timeout, session, closed, ready };
+        let mut client =
+            Self { endpoint, queue, address, request_max, timeout, session, closed, ready };
         if opens {
             client.open_session(options.connect_timeout)?;
         }
@@ -215,7 +235,7 @@ impl Client {
     /// The address that requests come from.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.queue.own()
+        self.address
     }
 
     /// Requests without an end.
@@ -324,6 +344,11 @@ impl AsFd for Client {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.queue.as_fd()
     }
+}
+
+fn group<'a>(cluster: &'a Cluster, options: &Options) -> Result<&'a Group, ConnectError> {
+    let (place, groups) = (options.group, cluster.groups.len());
+    cluster.group(place).ok_or(ConnectError::NoGroup { place, groups })
 }
 
 fn open_socket(group: &Group, options: &Options) -> Result<Udp, ConnectError> {

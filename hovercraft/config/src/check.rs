@@ -2,7 +2,7 @@
 //!
 //! The first thing wrong is reported. A field that the file leaves out is reported at its parent's place.
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
 use core::ops::RangeInclusive;
 use core::time::Duration;
 use std::path::Path;
@@ -12,13 +12,14 @@ use raft_core::ids::NodeId;
 
 use crate::bounds::{Check, PLAIN, Remedies};
 use crate::cluster::{
-    Cluster, Durability, Group, Member, Mode, NodeConfig, Resources, Threads, Timing,
+    Cluster, Dpdk, Durability, Group, Member, Mode, NodeConfig, Resources, Threads, Timing,
 };
 use crate::error::{Bound, ConfigError, Problem, Warning};
 use crate::position::Positions;
 use crate::quantity::{Quantity, Size};
 use crate::settings::{
-    GroupSettings, LimitSettings, MemberSettings, Name, ResourceSettings, Settings, TimingSettings,
+    DpdkSettings, GroupSettings, LimitSettings, MemberSettings, Name, ResourceSettings, Settings,
+    TimingSettings,
 };
 use crate::words::{DURABILITIES, IDLES, MODES, REPLIERS, THREADS};
 
@@ -27,6 +28,17 @@ const TIB: u64 = 1 << 40;
 
 /// A socket's buffer: 64 KiB to 1 GiB.
 const BUFFER: RangeInclusive<u64> = 1 << 16..=1 << 30;
+
+/// Descriptors of a device's queue.
+const QUEUE: RangeInclusive<u64> = 64..=16_384;
+
+/// Bytes of an IP packet: from what the largest packet between nodes needs, to jumbo frames.
+const MTU: RangeInclusive<u64> = hovercraft::wire::PACKET_MAX as u64 + 28..=9_000;
+
+const MTU_REMEDIES: Remedies =
+    ["packets between nodes are so large; raise it, on the switches too", "lower it"];
+
+const VLAN: Remedies = ["leave it out for frames without a tag", "a VLAN's number has 12 bits"];
 
 /// Largest number of a core.
 const CORE_MAX: u64 = 1_023;
@@ -103,10 +115,11 @@ impl Check<'_> {
         let threads = self.choice(&format!("{base}.threads"), &settings.threads, &THREADS)?;
         let idle = self.choice(&format!("{base}.idle"), &settings.idle, &IDLES)?;
         let cores = self.cores(&format!("{base}.cores"), threads, settings.cores)?;
+        let dpdk = self.dpdk(&format!("{base}.dpdk"), &settings.dpdk)?;
         let events = format!("{base}.trace.events");
         let trace_events = self.count(&events, settings.trace.events, 0..=1 << 20, PLAIN)?;
         let audit = settings.audit;
-        let node = NodeConfig { resources, threads, idle, cores, audit, trace_events };
+        let node = NodeConfig { resources, threads, idle, cores, dpdk, audit, trace_events };
         let service = settings.service.0;
         Ok(Group {
             name,
@@ -364,6 +377,32 @@ impl Check<'_> {
             checked.push(self.count(&format!("{field}[{place}]"), core, 0..=CORE_MAX, PLAIN)?);
         }
         Ok(checked)
+    }
+
+    fn dpdk(&self, base: &str, settings: &DpdkSettings) -> Result<Dpdk, ConfigError> {
+        let field = |name| format!("{base}.{name}");
+        let gateway = match settings.gateway.as_deref() {
+            None => None,
+            Some(text) => {
+                let host = text.parse().ok().filter(|ip: &Ipv4Addr| {
+                    !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast())
+                });
+                let no_host = || Problem::NoGateway { found: text.to_owned() };
+                Some(host.ok_or_else(|| self.error(&field("gateway"), no_host()))?)
+            }
+        };
+        let vlan = settings.vlan;
+        let vlan =
+            vlan.map(|vlan| self.count(&field("vlan"), vlan, 1..=4_094, VLAN)).transpose()?;
+        let queue = |name, count| self.count(&field(name), count, QUEUE, PLAIN);
+        Ok(Dpdk {
+            prefix: self.count(&field("prefix"), settings.prefix, 1..=32, PLAIN)?,
+            gateway,
+            vlan,
+            mtu: self.count(&field("mtu"), settings.mtu, MTU, MTU_REMEDIES)?,
+            receive_descriptors: queue("receive_descriptors", settings.receive_descriptors)?,
+            transmit_descriptors: queue("transmit_descriptors", settings.transmit_descriptors)?,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A cluster that holds together.
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use crate::error::{ConfigError, Problem, Warning};
 use crate::key::ClusterKey;
 use crate::position::{self, Position, Positions};
 use crate::settings::{
-    GroupSettings, LimitSettings, MemberSettings, Name, ResourceSettings, Settings, TimingSettings,
-    TraceSettings, ron_options,
+    DpdkSettings, GroupSettings, LimitSettings, MemberSettings, Name, ResourceSettings, Settings,
+    TimingSettings, TraceSettings, ron_options,
 };
 use crate::{
     quantity::{Size, Span},
@@ -89,6 +89,8 @@ pub struct NodeConfig {
     pub idle: Idle,
     /// Cores that the threads are pinned to, network first; empty: not pinned.
     pub cores: Vec<usize>,
+    /// Its network, where it is on DPDK.
+    pub dpdk: Dpdk,
     /// Whether to keep what the check of histories asks for (design 8).
     pub audit: bool,
     /// Trace events that each thread keeps (design 5); 0 = none.
@@ -142,6 +144,26 @@ pub enum Idle {
     Yield,
     /// Wait for a packet.
     Sleep,
+    /// Each thread for itself: poll again on a core of its own (pinned, alone there, isolated from the scheduler), else
+    /// let others run.
+    Auto,
+}
+
+/// What a node on DPDK must be told of its network, for the kernel does not know it there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Dpdk {
+    /// Bits of the network's prefix: who shares them with the own data address is asked for directly, by ARP.
+    pub prefix: u8,
+    /// Router for all others; none: they cannot be reached.
+    pub gateway: Option<Ipv4Addr>,
+    /// The VLAN that every frame belongs to, 1 to 4,094; none: frames have no tag.
+    pub vlan: Option<u16>,
+    /// Bytes of the largest IP packet.
+    pub mtu: u16,
+    /// Packets that wait in a device's receive queue, at most.
+    pub receive_descriptors: u16,
+    /// Packets in a device's transmit queue, at most.
+    pub transmit_descriptors: u16,
 }
 
 /// Heartbeat and election.
@@ -324,7 +346,7 @@ impl From<&Cluster> for Settings {
 
 impl From<&Group> for GroupSettings {
     fn from(group: &Group) -> Self {
-        let NodeConfig { resources, threads, idle, cores, audit, trace_events } = &group.node;
+        let NodeConfig { resources, threads, idle, cores, dpdk, audit, trace_events } = &group.node;
         let member = |member: &Member| MemberSettings {
             id: member.id.number().into(),
             data: member.data.to_string(),
@@ -349,8 +371,22 @@ impl From<&Group> for GroupSettings {
             threads: words::THREADS.name(*threads),
             idle: words::IDLES.name(*idle),
             cores: (!cores.is_empty()).then(|| cores.iter().map(|&core| core as u64).collect()),
+            dpdk: DpdkSettings::from(dpdk),
             audit: *audit,
             trace: TraceSettings { events: *trace_events as u64 },
+        }
+    }
+}
+
+impl From<&Dpdk> for DpdkSettings {
+    fn from(dpdk: &Dpdk) -> Self {
+        Self {
+            prefix: dpdk.prefix.into(),
+            gateway: dpdk.gateway.map(|gateway| gateway.to_string()),
+            vlan: dpdk.vlan.map(u64::from),
+            mtu: dpdk.mtu.into(),
+            receive_descriptors: dpdk.receive_descriptors.into(),
+            transmit_descriptors: dpdk.transmit_descriptors.into(),
         }
     }
 }

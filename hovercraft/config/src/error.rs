@@ -104,6 +104,12 @@ pub enum Problem {
         /// What was found.
         found: String,
     },
+    /// A router's address that no machine can have.
+    #[error("{found:?} is no machine's IPv4 address; give the router's, or leave the field out")]
+    NoGateway {
+        /// What stands there.
+        found: String,
+    },
     /// The key file.
     #[error("{}: {error}", path.display())]
     Key {
@@ -175,6 +181,7 @@ impl fmt::Display for ConfigError {
                 | Problem::NoAddress { .. }
                 | Problem::Address { .. }
                 | Problem::BadName { .. }
+                | Problem::NoGateway { .. }
         );
         f.write_str(if number && !self.field.is_empty() { " = " } else { ": " })?;
         self.problem.fmt(f)

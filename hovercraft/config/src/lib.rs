@@ -29,14 +29,14 @@ mod tests;
 mod words;
 
 pub use cluster::{
-    Cluster, Durability, Group, Idle, Member, Mode, NodeConfig, ReplierPolicy, Resources, Threads,
-    Timing,
+    Cluster, Dpdk, Durability, Group, Idle, Member, Mode, NodeConfig, ReplierPolicy, Resources,
+    Threads, Timing,
 };
 pub use error::{Bound, ConfigError, Problem, Warning};
 pub use key::{ClusterKey, KeyError};
 pub use position::{Position, Positions};
 pub use quantity::{Quantity, Size, Span};
 pub use settings::{
-    GroupSettings, LimitSettings, MemberSettings, Name, ResourceSettings, Settings, TimingSettings,
-    TraceSettings,
+    DpdkSettings, GroupSettings, LimitSettings, MemberSettings, Name, ResourceSettings, Settings,
+    TimingSettings, TraceSettings,
 };

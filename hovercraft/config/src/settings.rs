@@ -53,14 +53,29 @@ pub struct GroupSettings {
     pub resources: ResourceSettings,
     /// `split`: network and application on a thread each; `inline`: both on one.
     pub threads: Name,
-    /// What an empty poll does: `spin`, `yield` or `sleep`.
+    /// What an empty poll does: `spin`, `yield`, `sleep`, or `auto`.
     pub idle: Name,
     /// Cores that the threads are pinned to, network first; none: not pinned.
     pub cores: Option<Vec<u64>>,
+    /// What a node on DPDK must be told of its network, for the kernel does not know it there.
+    pub dpdk: DpdkSettings,
     /// Whether nodes keep what the check of histories asks for (design 8).
     pub audit: bool,
     /// What nodes keep of the last steps of requests.
     pub trace: TraceSettings,
+}
+
+/// [`Dpdk`](crate::Dpdk) as written.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of Dpdk, documented there")]
+pub struct DpdkSettings {
+    pub prefix: u64,
+    pub gateway: Option<String>,
+    pub vlan: Option<u64>,
+    pub mtu: u64,
+    pub receive_descriptors: u64,
+    pub transmit_descriptors: u64,
 }
 
 /// The trace of a node's threads (design 5).
@@ -162,10 +177,24 @@ impl Default for GroupSettings {
             durability: "memory".into(),
             resources: ResourceSettings::default(),
             threads: "split".into(),
-            idle: "yield".into(),
+            idle: "auto".into(),
             cores: None,
+            dpdk: DpdkSettings::default(),
             audit: false,
             trace: TraceSettings::default(),
+        }
+    }
+}
+
+impl Default for DpdkSettings {
+    fn default() -> Self {
+        Self {
+            prefix: 24,
+            gateway: None,
+            vlan: None,
+            mtu: 1_500,
+            receive_descriptors: 1_024,
+            transmit_descriptors: 1_024,
         }
     }
 }

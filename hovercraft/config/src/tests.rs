@@ -42,7 +42,7 @@ fn a_short_file_has_every_default() {
     assert_eq!((group.bound, group.limits), (128, Limits::default()));
     assert_eq!(group.timing.election_min, Duration::from_millis(150));
     assert_eq!(group.node.resources.log_entries, 262_144);
-    assert_eq!((group.node.threads, group.node.idle), (Threads::Split, Idle::Yield));
+    assert_eq!((group.node.threads, group.node.idle), (Threads::Split, Idle::Auto));
     assert!(group.node.cores.is_empty() && !group.node.audit);
     assert_eq!(group.node.trace_events, 16_384);
 }

@@ -40,6 +40,11 @@ pub(crate) const THREADS: Words<Threads> = Words {
     choices: "split or inline",
 };
 pub(crate) const IDLES: Words<Idle> = Words {
-    words: &[("spin", Idle::Spin), ("yield", Idle::Yield), ("sleep", Idle::Sleep)],
-    choices: "spin, yield or sleep",
+    words: &[
+        ("spin", Idle::Spin),
+        ("yield", Idle::Yield),
+        ("sleep", Idle::Sleep),
+        ("auto", Idle::Auto),
+    ],
+    choices: "spin, yield, sleep or auto",
 };

@@ -196,7 +196,10 @@ fn a_mode_has_what_it_needs() {
 fn choices_are_listed() {
     added("replier: x", "5:14: groups[0].replier = x is not known; choose jbsq, random or leader");
     added("threads: \"2\"", "5:14: groups[0].threads = \"2\" is not known; choose split or inline");
-    added("idle: nap", "5:11: groups[0].idle = nap is not known; choose spin, yield or sleep");
+    added(
+        "idle: nap",
+        "5:11: groups[0].idle = nap is not known; choose spin, yield, sleep or auto",
+    );
     added(
         "durability: disk",
         "5:17: groups[0].durability = disk is not served: this version keeps its log in memory only; choose memory",
@@ -330,6 +333,43 @@ fn memory_is_bounded_both_ways() {
         "bound: 70000",
         "5:12: groups[0].bound = 70000 must be at most 65536; lower it, or raise resources.log_entries",
     );
+}
+
+#[test]
+fn a_network_on_dpdk_is_bounded() {
+    for (field, wanted) in [
+        ("prefix: 33", "20: groups[0].dpdk.prefix = 33 must be at most 32; lower it"),
+        ("prefix: 0", "20: groups[0].dpdk.prefix = 0 must be at least 1; raise it"),
+        (
+            "gateway: \"10.0.0.256\"",
+            "21: groups[0].dpdk.gateway = \"10.0.0.256\" is no machine's IPv4 address; give the router's, or leave \
+             the field out",
+        ),
+        (
+            "gateway: \"224.0.0.1\"",
+            "21: groups[0].dpdk.gateway = \"224.0.0.1\" is no machine's IPv4 address; give the router's, or leave \
+             the field out",
+        ),
+        (
+            "vlan: 0",
+            "18: groups[0].dpdk.vlan = 0 must be at least 1; leave it out for frames without a tag",
+        ),
+        (
+            "vlan: 4095",
+            "18: groups[0].dpdk.vlan = 4095 must be at most 4094; a VLAN's number has 12 bits",
+        ),
+        (
+            "mtu: 1499",
+            "17: groups[0].dpdk.mtu = 1499 must be at least 1500; packets between nodes are so large; raise it, on \
+             the switches too",
+        ),
+        (
+            "receive_descriptors: 63",
+            "33: groups[0].dpdk.receive_descriptors = 63 must be at least 64; raise it",
+        ),
+    ] {
+        added(&format!("dpdk: ({field})"), &format!("5:{wanted}"));
+    }
 }
 
 #[test]

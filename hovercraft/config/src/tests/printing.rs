@@ -63,7 +63,7 @@ fn members(first: u8) -> impl Strategy<Value = Vec<MemberSettings>> {
 }
 
 fn group(place: u8) -> impl Strategy<Value = GroupSettings> {
-    let choices = (0..2_usize, 0..3_usize, 0..2_usize, 0..3_usize, any::<[bool; 2]>());
+    let choices = (0..2_usize, 0..3_usize, 0..2_usize, 0..4_usize, any::<[bool; 2]>());
     let numbers =
         (1_u64..60_000, 1_u64..1_000, 1_024_u64..1 << 20, 1_u64..400, "[a-z][a-zA-Z0-9_-]{0,9}");
     (choices, numbers, limits(), members(place)).prop_map(
@@ -96,8 +96,16 @@ fn group(place: u8) -> impl Strategy<Value = GroupSettings> {
                 },
                 limits,
                 threads: ["split", "inline"][threads].into(),
-                idle: ["spin", "yield", "sleep"][idle].into(),
+                idle: ["spin", "yield", "sleep", "auto"][idle].into(),
                 cores: pinned.then_some(cores),
+                dpdk: DpdkSettings {
+                    prefix: 8 + u64::from(place),
+                    gateway: pinned.then(|| "10.0.0.254".to_owned()),
+                    vlan: audit.then_some(4_094),
+                    mtu: if audit { 9_000 } else { 1_500 },
+                    receive_descriptors: 1 << (6 + place),
+                    ..DpdkSettings::default()
+                },
                 audit,
                 trace: TraceSettings { events: if audit { 0 } else { 1 << 20 } },
             }
