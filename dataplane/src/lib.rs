@@ -13,5 +13,6 @@
 pub mod backend;
 pub mod clock;
 pub mod error;
+pub mod net;
 pub mod sim;
 pub mod udp;

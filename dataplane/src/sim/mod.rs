@@ -30,7 +30,7 @@ mod capture;
 mod inbox;
 mod network;
 mod queue;
-mod random;
+pub(crate) mod random;
 mod weather;
 
 pub use capture::{Event, Fate};

@@ -2,15 +2,15 @@
 
 /// A generator; clones go on alike.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Any of the 2^64 numbers.
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -18,7 +18,7 @@ impl Random {
     }
 
     /// A number from 0 to `most`, `most` included.
-    pub(super) fn up_to(&mut self, most: u64) -> u64 {
+    pub(crate) fn up_to(&mut self, most: u64) -> u64 {
         match most.checked_add(1) {
             Some(count) => self.next() % count,
             None => self.next(),
@@ -27,7 +27,7 @@ impl Random {
 
     /// True in `parts` of a million cases. Draws one number in any case, so that a run with another probability differs
     /// by its outcomes only.
-    pub(super) fn chance(&mut self, parts: u32) -> bool {
+    pub(crate) fn chance(&mut self, parts: u32) -> bool {
         self.next() % 1_000_000 < u64::from(parts)
     }
 }

@@ -1,0 +1,342 @@
+//! Headers in front of payloads: Ethernet, a VLAN tag, IPv4, UDP.
+//!
+//! What does not depend on destination and payload is written and summed once, in [`Template`]s. A payload is measured
+//! and summed once for all its destinations ([`Addressing::payload`]); each of them then costs a look for its next hop,
+//! 42 or 46 bytes, and two sums of a few words.
+//!
+//! A packet whose next hop is not known can be kept until it is ([`Addressing::hold`]), as kernels do: the first packet
+//! to a neighbour is not lost. Each sending thread keeps its own, in memory taken once, and asks the stack's thread to
+//! look for the neighbour.
+
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use zerocopy::IntoBytes;
+use zerocopy::byteorder::network_endian::{U16, U32};
+
+use super::checksum::Sum;
+use super::config::{StackConfig, Subnet, is_one_host};
+use super::counters::{AddressingCounters, AddressingEvent};
+use super::held::Held;
+use super::mac::MacAddress;
+use super::table::NeighbourReader;
+use super::wire::{
+    DO_NOT_FRAGMENT, ETHERNET_LEN, Ethernet, IPV4_LEN, Ipv4, PROTOCOL_UDP, TYPE_IPV4, TYPE_VLAN,
+    UDP_LEN, Udp, VLAN_LEN, Vlan,
+};
+use crate::backend::Instant;
+
+/// Bytes of the longest headers: with a VLAN tag.
+pub const HEADERS_MAX: usize = ETHERNET_LEN + VLAN_LEN + IPV4_LEN + UDP_LEN;
+
+/// Bytes of the IPv4 header that is written: for a device that writes checksums.
+pub const IPV4_HEADER_LEN: usize = IPV4_LEN;
+
+/// Time to live of unicast packets (RFC 1700).
+const TTL: u8 = 64;
+
+/// What the device does to frames that are sent.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Offload {
+    /// It writes the checksum of the IPv4 header, in which it finds zero.
+    pub ipv4: bool,
+    /// It writes UDP's checksum, in whose place it finds the sum of the pseudo-header, not complemented.
+    pub udp: bool,
+    /// It inserts the VLAN's tag: headers come without.
+    pub vlan: bool,
+}
+
+/// A payload, measured and summed.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload {
+    /// With UDP's header.
+    len: u16,
+    /// Of the payload; zero when the device sums.
+    sum: Sum,
+}
+
+/// Why a packet got no headers. Each is counted where it is returned.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refused {
+    /// The next hop is not known yet: [`Addressing::hold`] may keep the packet.
+    Unresolved,
+    /// No way leads there: outside the subnet without a gateway, IPv6, a broadcast, ourselves, port 0.
+    Unreachable,
+}
+
+/// One sending thread's headers.
+#[derive(Debug)]
+pub struct Addressing {
+    neighbours: NeighbourReader,
+    subnet: Subnet,
+    unicast: Template,
+    multicast: Template,
+    /// For kept packets: unicast, whatever the device can do.
+    in_software: Template,
+    offload: Offload,
+    payload_max: usize,
+    held: Held,
+    counters: AddressingCounters,
+}
+
+/// Everything but destination, lengths and checksums.
+#[derive(Clone, Copy, Debug)]
+struct Template {
+    ethernet: Ethernet,
+    vlan: Option<Vlan>,
+    ipv4: Ipv4,
+    /// Of that IPv4 header.
+    ipv4_sum: Sum,
+    /// Of the constant words of pseudo-header and header of UDP.
+    udp_sum: Sum,
+    source_port: U16,
+}
+
+impl Addressing {
+    pub(super) fn new(config: &StackConfig, neighbours: NeighbourReader, offload: Offload) -> Self {
+        Self {
+            neighbours,
+            subnet: config.subnet(),
+            unicast: Template::new(config, offload, TTL),
+            multicast: Template::new(config, offload, config.multicast_ttl),
+            in_software: Template::new(config, Offload::default(), TTL),
+            offload,
+            payload_max: config.payload_max(),
+            held: Held::new(config.payload_max()),
+            counters: AddressingCounters::default(),
+        }
+    }
+
+    /// Measures a payload, gathered from `head` and `tail`, and sums it unless the device does. None when it is longer
+    /// than [`StackConfig::payload_max`]; `packets`, how many were to be sent, are counted then.
+    #[must_use]
+    pub fn payload(&mut self, head: &[u8], tail: &[u8], packets: usize) -> Option<Payload> {
+        let payload = self.measure(head, tail);
+        if payload.is_none() {
+            for _ in 0..packets {
+                self.counters.count(AddressingEvent::TooLong);
+            }
+        }
+        payload
+    }
+
+    /// Writes the headers of one packet with this payload to the front of `out`; returns how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when the packet cannot be sent, or cannot be sent now.
+    #[inline]
+    pub fn write(
+        &mut self,
+        to: SocketAddr,
+        payload: Payload,
+        out: &mut [u8; HEADERS_MAX],
+    ) -> Result<usize, Refused> {
+        match self.next_hop(to) {
+            Ok(Hop::Known(mac, to)) => {
+                self.counters.count(AddressingEvent::Addressed);
+                let template = if mac.is_group() { &self.multicast } else { &self.unicast };
+                Ok(template.write(mac, to, payload, self.offload, out))
+            }
+            Ok(Hop::Unknown(_)) => {
+                self.counters.count(AddressingEvent::Unresolved);
+                Err(Refused::Unresolved)
+            }
+            Err(event) => {
+                self.counters.count(event);
+                Err(Refused::Unreachable)
+            }
+        }
+    }
+
+    /// Keeps a packet that [`Self::write`] refused as [`Refused::Unresolved`], and has its next hop looked for. False
+    /// when there is no room for it: eight per next hop, 32 in all.
+    #[must_use]
+    pub fn hold(&mut self, now: Instant, to: SocketAddr, head: &[u8], tail: &[u8]) -> bool {
+        let hop = match self.next_hop(to) {
+            Ok(Hop::Unknown(hop)) => hop,
+            // Found meanwhile: released at once.
+            Ok(Hop::Known(_, to)) => self.subnet.next_hop(*to.ip()).unwrap_or(*to.ip()),
+            Err(_) => return false,
+        };
+        let SocketAddr::V4(to) = to else { return false };
+        let Some(packet) = self.held.keep(now, hop, to, head, tail) else {
+            self.counters.count(AddressingEvent::HeldFull);
+            return false;
+        };
+        packet.is_asked = self.neighbours.ask(hop);
+        true
+    }
+
+    /// Hands over the frames of kept packets whose next hop is known now, checksums written, tag in the frame; drops those
+    /// that have waited for longer than a neighbour is looked for. Free when nothing is kept.
+    pub fn release(&mut self, now: Instant, emit: &mut dyn FnMut(&[u8])) {
+        if self.held.is_empty() {
+            return;
+        }
+        let Self { neighbours, in_software, held, counters, .. } = self;
+        held.retain(|packet| {
+            if let Some(mac) = neighbours.find(packet.hop) {
+                let payload = Payload::of(packet.payload());
+                let mut headers = [0; HEADERS_MAX];
+                let plain = Offload::default();
+                let len = in_software.write(mac, packet.to, payload, plain, &mut headers);
+                counters.count(AddressingEvent::Released);
+                emit(packet.frame(&headers[..len]));
+                return false;
+            }
+            if now >= packet.until {
+                counters.count(AddressingEvent::HeldExpired);
+                return false;
+            }
+            packet.is_asked = packet.is_asked || neighbours.ask(packet.hop);
+            true
+        });
+    }
+
+    /// When [`Self::release`] has something to drop; it may have something to send at any time before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.held.deadline()
+    }
+
+    /// Packets kept now.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Bytes in front of the IPv4 header in what [`Self::write`] writes: for a device that writes checksums.
+    #[must_use]
+    pub fn ethernet_len(&self) -> usize {
+        ETHERNET_LEN + if self.unicast.vlan.is_some() { VLAN_LEN } else { 0 }
+    }
+
+    /// Longest payload of one packet, in bytes.
+    #[must_use]
+    pub fn payload_max(&self) -> usize {
+        self.payload_max
+    }
+
+    /// Totals.
+    #[must_use]
+    pub fn counters(&self) -> AddressingCounters {
+        self.counters
+    }
+
+    fn measure(&self, head: &[u8], tail: &[u8]) -> Option<Payload> {
+        let len = head.len() + tail.len();
+        if len > self.payload_max {
+            return None;
+        }
+        let sum = if self.offload.udp { Sum::ZERO } else { Sum::of_both(head, tail) };
+        Some(Payload::new(len, sum))
+    }
+
+    fn next_hop(&self, to: SocketAddr) -> Result<Hop, AddressingEvent> {
+        let SocketAddr::V4(to) = to else { return Err(AddressingEvent::BadDestination) };
+        let ip = *to.ip();
+        if to.port() == 0 {
+            return Err(AddressingEvent::BadDestination);
+        }
+        if ip.is_multicast() {
+            return Ok(Hop::Known(MacAddress::of_group(ip), to));
+        }
+        if !is_one_host(ip) || ip == self.subnet.own || self.subnet.is_broadcast(ip) {
+            return Err(AddressingEvent::BadDestination);
+        }
+        let hop = self.subnet.next_hop(ip).ok_or(AddressingEvent::NoRoute)?;
+        Ok(self.neighbours.find(hop).map_or(Hop::Unknown(hop), |mac| Hop::Known(mac, to)))
+    }
+}
+
+impl Payload {
+    fn of(bytes: &[u8]) -> Self {
+        Self::new(bytes.len(), Sum::of(bytes))
+    }
+
+    /// At most as long as the MTU allows, which 16 bits hold.
+    fn new(len: usize, sum: Sum) -> Self {
+        Self { len: u16::try_from(len + UDP_LEN).unwrap_or(u16::MAX), sum }
+    }
+}
+
+/// Where a packet goes next.
+enum Hop {
+    Known(MacAddress, SocketAddrV4),
+    Unknown(Ipv4Addr),
+}
+
+impl Template {
+    fn new(config: &StackConfig, offload: Offload, ttl: u8) -> Self {
+        let vlan = config.vlan.filter(|_| !offload.vlan);
+        let kind = if vlan.is_some() { TYPE_VLAN } else { TYPE_IPV4 };
+        let ipv4 = Ipv4 {
+            version_len: 0x45,
+            service: 0,
+            len: U16::ZERO,
+            // Nothing that may not be fragmented needs one (RFC 6864).
+            identification: U16::ZERO,
+            fragment: U16::new(DO_NOT_FRAGMENT),
+            ttl,
+            protocol: PROTOCOL_UDP,
+            checksum: U16::ZERO,
+            from: U32::new(config.own.ip().to_bits()),
+            to: U32::ZERO,
+        };
+        let pseudo = Sum::ZERO.and_address(*config.own.ip()).and_word(u16::from(PROTOCOL_UDP));
+        Self {
+            ethernet: Ethernet { to: MacAddress::NOBODY, from: config.mac, kind: U16::new(kind) },
+            vlan: vlan.map(|vlan| Vlan { tag: U16::new(vlan), kind: U16::new(TYPE_IPV4) }),
+            ipv4,
+            ipv4_sum: Sum::of(ipv4.as_bytes()),
+            udp_sum: pseudo.and_word(config.own.port()),
+            source_port: U16::new(config.own.port()),
+        }
+    }
+
+    #[inline]
+    fn write(
+        &self,
+        mac: MacAddress,
+        to: SocketAddrV4,
+        payload: Payload,
+        offload: Offload,
+        out: &mut [u8; HEADERS_MAX],
+    ) -> usize {
+        let ip_len = payload.len + 20;
+        let mut ipv4 = self.ipv4;
+        ipv4.len = U16::new(ip_len);
+        ipv4.to = U32::new(to.ip().to_bits());
+        let destination = Sum::ZERO.and_address(*to.ip());
+        if !offload.ipv4 {
+            let sum = self.ipv4_sum.and(destination).and_word(ip_len);
+            ipv4.checksum = U16::new(sum.checksum());
+        }
+        let checksum = if offload.udp {
+            let source_ip = Sum::ZERO.and_address(Ipv4Addr::from_bits(self.ipv4.from.get()));
+            let pseudo = source_ip.and(destination).and_word(u16::from(PROTOCOL_UDP));
+            pseudo.and_word(payload.len).value()
+        } else {
+            // The length stands in the pseudo-header and in the header.
+            let lens = Sum::ZERO.and_word(payload.len).and_word(payload.len);
+            let sum = self.udp_sum.and(destination).and(lens).and_word(to.port());
+            sum.and(payload.sum).udp_checksum()
+        };
+        let udp = Udp {
+            from: self.source_port,
+            to: U16::new(to.port()),
+            len: U16::new(payload.len),
+            checksum: U16::new(checksum),
+        };
+        let ethernet = Ethernet { to: mac, ..self.ethernet };
+        out[..ETHERNET_LEN].copy_from_slice(ethernet.as_bytes());
+        let mut at = ETHERNET_LEN;
+        if let Some(vlan) = self.vlan {
+            out[at..at + VLAN_LEN].copy_from_slice(vlan.as_bytes());
+            at += VLAN_LEN;
+        }
+        out[at..at + IPV4_LEN].copy_from_slice(ipv4.as_bytes());
+        out[at + IPV4_LEN..at + IPV4_LEN + UDP_LEN].copy_from_slice(udp.as_bytes());
+        at + IPV4_LEN + UDP_LEN
+    }
+}
