@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 pub mod backend;
+pub mod capture;
 pub mod clock;
 pub mod error;
 pub mod net;
