@@ -1,12 +1,13 @@
-//! The command line of a node: `hovercraft-node [--udp] -- --config cluster.ron [--id 1] …`.
+//! The command line of a node: `hovercraft-node [--udp | --dpdk EAL…] -- --config cluster.ron [--id 1] …`.
 //!
-//! What stands before `--` belongs to the back end (as with DPDK's EAL, which wants its own arguments there), what
-//! stands behind it to the node. Without `--` everything is the node's, on kernel UDP.
+//! What stands before `--` belongs to the back end, as users of DPDK know it of the EAL's arguments; what stands behind
+//! it to the node. Without `--` everything is the node's, on kernel UDP.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
+use hovercraft_config::Size;
 use thiserror::Error;
 
 /// What the node is asked to do.
@@ -31,13 +32,24 @@ pub(crate) struct NodeArgs {
     /// Log a JSON object per line
     #[arg(long)]
     pub(crate) log_json: bool,
+    /// On DPDK: the Ethernet port, by its number or its device's name
+    #[arg(long, value_name = "PORT", default_value = "0")]
+    pub(crate) port: String,
+    /// On DPDK: write the frames that go in and out to this file (pcapng)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+    /// The file's size at most
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", requires = "pcap")]
+    pub(crate) pcap_max: Size,
 }
 
 /// How packets move. Each back end has arguments of its own.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum BackEnd {
     /// Kernel UDP.
     Udp,
+    /// DPDK, with the EAL's arguments.
+    Dpdk(Vec<String>),
 }
 
 /// Why a command line cannot be followed.
@@ -47,10 +59,16 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Node(#[from] clap::Error),
     /// A back end that this build does not have.
-    #[error("{0}: this build has no DPDK back end; use --udp")]
-    NoDpdk(String),
+    #[error(
+        "--dpdk: this program was built without DPDK: build it with `--features dpdk` (on Debian first \
+         `apt-get install dpdk libdpdk-dev libclang-dev clang`), or use --udp"
+    )]
+    NoDpdk,
+    /// An argument for one back end with another.
+    #[error("{0}: only with --dpdk; on kernel UDP {1}")]
+    DpdkOnly(&'static str, &'static str),
     /// Something else before `--`.
-    #[error("{0}: no back end is called so; there is --udp")]
+    #[error("{0}: no back end is called so; there are --udp and --dpdk")]
     NoSuchBackEnd(String),
     /// The UDP back end takes no arguments.
     #[error("{0}: the back end --udp takes no arguments; the node's own stand behind `--`")]
@@ -61,7 +79,8 @@ pub(crate) enum CliError {
 }
 
 const BEHIND: &str = "\
-Arguments before `--` choose the back end: --udp (kernel UDP, the default).
+Arguments before `--` choose the back end: --udp (kernel UDP, the default), or --dpdk with the arguments of DPDK's EAL,
+such as -l 2-3: the first core is the network thread's, the second the application's.
 
 Exit codes: 0 ended by a signal, or nothing wrong with the configuration; 1 could not start or go on; \
 2 wrong command line or configuration.
@@ -89,10 +108,13 @@ pub(crate) fn parse(
     let back_end = back_end(first)?;
     let command = NodeArgs::command()
         .name(program)
-        .override_usage(format!("{program} [--udp] -- --config <FILE> [OPTIONS]"))
+        .override_usage(format!("{program} [--udp | --dpdk EAL…] -- --config <FILE> [OPTIONS]"))
         .after_help(BEHIND)
         .no_binary_name(true);
     let args = NodeArgs::from_arg_matches(&command.try_get_matches_from(own)?)?;
+    if back_end == BackEnd::Udp && args.pcap.is_some() {
+        return Err(CliError::DpdkOnly("--pcap", "use `tcpdump -i any udp`"));
+    }
     Ok((back_end, args))
 }
 
@@ -103,7 +125,8 @@ fn back_end(args: &[OsString]) -> Result<BackEnd, CliError> {
         [] => Ok(BackEnd::Udp),
         [name] if name == "--udp" => Ok(BackEnd::Udp),
         [name, argument, ..] if name == "--udp" => Err(CliError::UdpArgument(argument.clone())),
-        [name, ..] if name == "--dpdk" => Err(CliError::NoDpdk(name.clone())),
+        [name, ..] if name == "--dpdk" && !cfg!(feature = "dpdk") => Err(CliError::NoDpdk),
+        [name, eal @ ..] if name == "--dpdk" => Ok(BackEnd::Dpdk(eal.to_vec())),
         [name, ..] => Err(CliError::NoSuchBackEnd(name.clone())),
     }
 }

@@ -7,14 +7,16 @@ use core::ptr::null_mut;
 use core::time::Duration;
 use std::io;
 
+/// Cores that a set of the kernel's has places for.
+pub(crate) const CORES_MAX: usize = 8 * size_of::<libc::cpu_set_t>();
+
 /// Keeps the calling thread on one core.
 ///
 /// # Errors
 ///
 /// What the system says: no such core, or not one that this process may use.
 pub(crate) fn pin_to(core: usize) -> io::Result<()> {
-    let bits = 8 * size_of::<libc::cpu_set_t>();
-    if core >= bits {
+    if core >= CORES_MAX {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
     // SAFETY: a set of cores is an array of integers: all zero is the empty set. `core` is below the set's size.

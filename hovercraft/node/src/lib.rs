@@ -47,11 +47,13 @@ mod services;
 mod settings;
 #[cfg(test)]
 mod testing;
+mod threads;
 mod traces;
 mod turn;
 mod words;
 
 pub use handle::{AskError, Handle, StateReport};
 pub use node::{Node, StartError};
-pub use plan::{Plan, PlanError};
+pub use plan::{DpdkOptions, Plan, PlanError};
 pub use services::{Services, main, run};
+pub use threads::Started;

@@ -6,25 +6,25 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crossbeam::channel::{self, Sender};
+use crossbeam::channel;
 use dataplane::backend::Queue;
 use dataplane::error::BackendError;
 use dataplane::udp::{BufferSizes, Udp, Waker};
 use hovercraft::application::Application;
 use hovercraft::replica::Replica;
 use hovercraft::trace::Trace;
-use hovercraft_config::Idle;
+use hovercraft_config::{Group, Idle, NodeConfig};
 use r2p2::service::Service;
 use rtrb::RingBuffer;
 use thiserror::Error;
 
 use crate::admin::Admin;
 use crate::application::ApplicationHalf;
-use crate::ffi;
 use crate::handle::{Boards, Handle};
 use crate::link::{Shared, mailbox};
 use crate::network::Network;
 use crate::plan::Plan;
+use crate::threads::{self, Started};
 use crate::turn::{self, Idling};
 
 /// How long a thread may take to start.
@@ -46,7 +46,10 @@ pub enum StartError {
     },
     /// A thread.
     #[error("cannot start a thread: {0}")]
-    Thread(io::Error),
+    Thread(#[from] io::Error),
+    /// A plan for DPDK in a program without it.
+    #[error("this program was built without DPDK: build it with the feature `dpdk`")]
+    NoDpdk,
     /// A core.
     #[error(
         "cores: cannot use core {core}: {cause}; choose cores that this machine has and this process may use"
@@ -73,6 +76,7 @@ pub(crate) struct Ends<Q> {
 pub struct Node {
     handle: Handle,
     threads: Vec<JoinHandle<()>>,
+    started: Vec<Started>,
     admin: Option<Admin>,
     buffers: BufferSizes,
 }
@@ -84,6 +88,9 @@ impl Node {
     ///
     /// [`StartError`]: what the system refused, with what to do.
     pub fn start<S: Service + Send + 'static>(plan: Plan, service: S) -> Result<Self, StartError> {
+        if plan.dpdk.is_some() {
+            return Err(StartError::NoDpdk);
+        }
         let network = Udp::open(plan.udp.clone())?;
         let application = network.transmit_queue()?;
         let address = plan.member.admin;
@@ -108,28 +115,40 @@ impl Node {
         buffers: BufferSizes,
     ) -> Result<Self, StartError> {
         let Halves { network, application, handle } = halves(plan, service, ends);
-        let node_config = &handle.plan().group.node;
-        let idling = Idling::new(node_config.idle, handle.plan().group.limits.plain_window);
-        let cores = [node_config.cores.first().copied(), node_config.cores.get(1).copied()];
+        let Group { node: NodeConfig { cores, idle, .. }, limits, .. } = &handle.plan().group;
+        let (policy, window, cores) = (*idle, limits.plain_window, cores.clone());
+        let wanted = |thread, place: usize| {
+            let core = cores.get(place).copied();
+            let others = cores.iter().enumerate().filter(|&(other, _)| other != place);
+            let others: Vec<usize> = others.map(|(_, &core)| core).collect();
+            Started { thread, core, idle: threads::idle(policy, core, &others) }
+        };
         let (started, ready) = channel::bounded(2);
-        let (second, third) = (handle.clone(), started.clone());
-        let mut node = Self { handle: second, threads: Vec::new(), admin: None, buffers };
+        let mut node = Self {
+            handle: handle.clone(),
+            threads: Vec::new(),
+            started: Vec::new(),
+            admin: None,
+            buffers,
+        };
         if handle.plan().is_inline() {
-            node.threads.push(spawn("hc-inline", cores[0], started, move || {
-                turn::run_inline(network, application, idling);
-            })?);
+            let wanted = wanted("hc-inline", 0);
+            let idling = Idling::new(wanted.idle, window);
+            let body = move || turn::run_inline(network, application, idling);
+            node.threads.push(threads::spawn(wanted, started, body)?);
         } else {
-            node.threads.push(spawn("hc-network", cores[0], started, move || {
-                turn::run_network(network, idling);
-            })?);
-            node.threads.push(spawn("hc-application", cores[1], third, move || {
-                turn::run_application(application, idling);
-            })?);
+            let wanted = [wanted("hc-network", 0), wanted("hc-application", 1)];
+            let idling = wanted.map(|wanted| Idling::new(wanted.idle, window));
+            let body = move || turn::run_network(network, idling[0]);
+            node.threads.push(threads::spawn(wanted[0], started.clone(), body)?);
+            let body = move || turn::run_application(application, idling[1]);
+            node.threads.push(threads::spawn(wanted[1], started, body)?);
         }
         for _ in 0..node.threads.len() {
-            let refused = ready.recv_timeout(PATIENCE).ok().flatten();
-            if let Some((core, cause)) = refused {
-                return Err(StartError::Core { core, cause });
+            match ready.recv_timeout(PATIENCE) {
+                Ok(Ok(started)) => node.started.push(started),
+                Ok(Err((core, cause))) => return Err(StartError::Core { core, cause }),
+                Err(_) => return Err(StartError::Thread(io::ErrorKind::TimedOut.into())),
             }
         }
         Ok(node)
@@ -139,6 +158,12 @@ impl Node {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// The threads that carry requests, in no order.
+    #[must_use]
+    pub fn started(&self) -> &[Started] {
+        &self.started
     }
 
     /// Socket buffers as the kernel gave them.
@@ -222,30 +247,6 @@ pub(crate) fn halves<S: Service, Q: Queue>(plan: Plan, service: S, ends: Ends<Q>
     let boards = Boards { network: network.board(), application: application.board(), traces };
     let handle = Handle::new(ask_network, ask_application, shared, boards, plan);
     Halves { network, application, handle }
-}
-
-/// A core that cannot be had.
-type Refused = Option<(usize, io::Error)>;
-
-/// Starts a thread, pinned to `core` if there is one, and reports on `started` how that went.
-fn spawn(
-    name: &str,
-    core: Option<usize>,
-    started: Sender<Refused>,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, StartError> {
-    let thread = thread::Builder::new().name(name.to_owned());
-    let thread = thread.spawn(move || {
-        let pinned = core.map(|core| ffi::pin_to(core).map_err(|cause| (core, cause)));
-        let refused = pinned.and_then(Result::err);
-        let goes_on = refused.is_none();
-        // Somebody waits for it, with room.
-        let _ = started.send(refused);
-        if goes_on {
-            body();
-        }
-    });
-    thread.map_err(StartError::Thread)
 }
 
 #[cfg(test)]

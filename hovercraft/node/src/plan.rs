@@ -5,6 +5,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 use std::net::UdpSocket;
+use std::path::PathBuf;
 
 use dataplane::udp::UdpConfig;
 use hovercraft::application::ApplicationSettings;
@@ -30,6 +31,18 @@ pub struct Plan {
     pub(crate) replica: replica::Settings,
     pub(crate) application: ApplicationSettings,
     pub(crate) udp: UdpConfig,
+    pub(crate) dpdk: Option<DpdkOptions>,
+}
+
+/// Where a node on DPDK finds its port.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DpdkOptions {
+    /// The EAL's arguments, without a program's name.
+    pub eal: Vec<String>,
+    /// The Ethernet port: its number, or its device's name.
+    pub port: String,
+    /// Where to write the frames that go in and out, and how many bytes at most.
+    pub pcap: Option<(PathBuf, u64)>,
 }
 
 /// Why a file and a command line make no node.
@@ -119,11 +132,18 @@ impl Plan {
             replica: settings::replica(&cluster, &group, member, key, raft),
             application: settings::application(&group),
             udp: settings::udp(&group, member),
+            dpdk: None,
             cluster,
             group,
             member,
             warnings,
         })
+    }
+
+    /// The same on DPDK instead of kernel UDP.
+    #[must_use]
+    pub fn on_dpdk(self, options: DpdkOptions) -> Self {
+        Self { dpdk: Some(options), ..self }
     }
 
     /// This life of the node's memory.

@@ -13,7 +13,8 @@ use crate::cli::{self, BackEnd, CliError, NodeArgs};
 use crate::control::{self, Ended};
 use crate::ffi::EndSignals;
 use crate::node::{Node, StartError};
-use crate::plan::{self, Plan, PlanError};
+use crate::plan::{self, DpdkOptions, Plan, PlanError};
+use crate::threads::Started;
 use crate::{logs, words};
 
 /// Exit code when a node could not start or go on.
@@ -84,8 +85,8 @@ pub fn run<S: Service + Send + 'static>(
 /// Runs a node with the service that its configuration names among `services`.
 #[must_use]
 pub fn main(program: &'static str, services: &Services) -> ExitCode {
-    let args = match cli::parse(program, std::env::args_os().skip(1)) {
-        Ok((BackEnd::Udp, args)) => args,
+    let (back_end, args) = match cli::parse(program, std::env::args_os().skip(1)) {
+        Ok(read) => read,
         Err(CliError::Node(error)) => {
             let wrong = error.use_stderr();
             // Help that nobody reads any more.
@@ -100,7 +101,7 @@ pub fn main(program: &'static str, services: &Services) -> ExitCode {
     let outcome = if args.check_config {
         check_config(services, &args)
     } else {
-        plan(services, &args).map(|plan| serve(services, plan))
+        plan(services, &args, back_end).map(|plan| serve(services, plan))
     };
     outcome.unwrap_or_else(|error| refuse(&error))
 }
@@ -123,11 +124,17 @@ fn check_config(services: &Services, args: &NodeArgs) -> Result<ExitCode, PlanEr
     Ok(ExitCode::SUCCESS)
 }
 
-fn plan(services: &Services, args: &NodeArgs) -> Result<Plan, PlanError> {
+fn plan(services: &Services, args: &NodeArgs, back_end: BackEnd) -> Result<Plan, PlanError> {
     let cluster = Cluster::load(&args.config)?;
     let plan = Plan::new(cluster, args.group.as_deref(), args.id)?;
     services.check(&plan.cluster, &plan.group)?;
-    Ok(plan)
+    Ok(match back_end {
+        BackEnd::Udp => plan,
+        BackEnd::Dpdk(eal) => {
+            let pcap = args.pcap.clone().map(|file| (file, args.pcap_max.0));
+            plan.on_dpdk(DpdkOptions { eal, port: args.port.clone(), pcap })
+        }
+    })
 }
 
 /// Runs a node until it ends.
@@ -149,6 +156,9 @@ fn serve(services: &Services, plan: Plan) -> ExitCode {
     };
     let BufferSizes { receive, send } = node.buffers();
     info!(receive, send, "socket buffers granted, in bytes");
+    for Started { thread, core, idle } in node.started() {
+        info!(thread, core, idle = words::idle(*idle), "thread runs");
+    }
     if receive < wanted.receive_buffer || send < wanted.send_buffer {
         warn!(
             wanted_receive = wanted.receive_buffer,

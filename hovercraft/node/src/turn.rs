@@ -38,7 +38,7 @@ pub(crate) struct Idling {
 }
 
 impl Idling {
-    /// By the policy; a sleeping loop wakes at least every twentieth of the plain window (HC8).
+    /// By the policy, which is not [`Idle::Auto`] any more; a sleeping loop wakes at least every twentieth of the plain window (HC8).
     pub(crate) fn new(policy: Idle, plain_window: Duration) -> Self {
         Self { policy, longest: longest_sleep(plain_window) }
     }
@@ -47,7 +47,7 @@ impl Idling {
     fn pause(self, turn: Turn, deadline: Instant, wait: impl FnOnce(Duration)) {
         match self.policy {
             Idle::Spin => core::hint::spin_loop(),
-            Idle::Yield => thread::yield_now(),
+            Idle::Yield | Idle::Auto => thread::yield_now(),
             Idle::Sleep => {
                 let until = deadline.saturating_sub(turn.now).min(self.longest);
                 if until > Duration::ZERO {

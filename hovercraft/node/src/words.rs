@@ -22,5 +22,6 @@ pub(crate) fn idle(idle: Idle) -> &'static str {
         Idle::Spin => "spin",
         Idle::Yield => "yield",
         Idle::Sleep => "sleep",
+        Idle::Auto => "auto",
     }
 }

@@ -116,7 +116,7 @@ fn wrong_command_lines_end_with_two_and_busy_ports_with_one() {
     let (code, _, err) = run(&["--dpdk", "-l", "2-3", "--", "--config", "x"]);
     assert_eq!(
         (code, err.as_str()),
-        (Some(2), "--dpdk: this build has no DPDK back end; use --udp\n")
+        (Some(2), "--dpdk: this program was built without DPDK")
     );
     assert_eq!(run(&["--", "--id", "1"]).0, Some(2));
     let (code, out, _) = run(&["--help"]);
