@@ -5,6 +5,7 @@
 //! | back end | what it is | needs |
 //! |---|---|---|
 //! | [`udp`] | the kernel's UDP sockets, in bursts | Linux |
+//! | `dpdk` | DPDK's devices, polled, and [`net`] on top | Linux, feature `dpdk`, libdpdk |
 //! | [`sim`] | a network in memory, under a seed, in virtual time | nothing |
 //!
 //! What every back end promises is written at the trait and asked of each of them by `tests/backend_contract.rs`.
@@ -13,6 +14,8 @@
 pub mod backend;
 pub mod capture;
 pub mod clock;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod error;
 pub mod net;
 pub mod sim;

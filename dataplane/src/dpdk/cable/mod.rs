@@ -1,0 +1,170 @@
+//! Cables between ports of one process: for tests, labs in one process and benchmarks.
+//!
+//! A [`Wire`] joins any number of ports. Each stands on rings of DPDK's driver `net_ring`, so that queues run as on any
+//! device; the wire takes frames out of the transmit rings, *copies* them for each receiver and puts them into the receive
+//! rings. The driver by itself would pass the pointers, and two receivers of one packet would share its memory.
+//!
+//! ```text
+//!   port 1: transmit rings ─┐              ┌─> receive ring: port 1
+//!   port 2: transmit rings ─┼─ Wire::step ─┼─> receive ring: port 2
+//!   port 3: transmit rings ─┘              └─> receive ring: port 3
+//! ```
+//!
+//! Invariants:
+//! - C1. A frame to one address goes to the port that has it, or was last heard to send from it; one to a group, or to an
+//!   address that nobody has been heard from, to all but its sender.
+//! - C2. Every frame taken from a transmit ring is freed; each copy is delivered or counted as lost at its receiver.
+
+#[allow(unsafe_code, reason = "calls DPDK; see its header")]
+mod ffi;
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::sync::Arc;
+
+use self::ffi::{Ring, RingPort};
+use super::packet::{Burst, Mbuf, Pool};
+
+/// Addresses that a wire remembers for each port beside its own, at most.
+const LEARNED_MAX: usize = 16;
+
+/// Joins ports. Whoever steps it moves the frames.
+#[derive(Debug)]
+pub struct Wire {
+    pool: Pool,
+    ends: Vec<End>,
+    burst: Burst,
+}
+
+/// A port's end of the wire.
+#[derive(Debug)]
+struct End {
+    port: Arc<RingPort>,
+    addresses: Vec<[u8; 6]>,
+    lost: Arc<AtomicU64>,
+}
+
+/// A port on a wire, to be opened as [`Device::Named`](super::port::Device::Named). Taken off the wire when dropped.
+#[derive(Debug)]
+pub struct Plug {
+    port: Arc<RingPort>,
+    lost: Arc<AtomicU64>,
+}
+
+/// How many frames fit on the way.
+#[derive(Clone, Copy, Debug)]
+pub struct PlugConfig {
+    /// Frames that wait at the receiver.
+    pub inbox: u32,
+    /// Frames of each transmit queue that wait for the wire.
+    pub outbox: u32,
+    /// Transmit queues.
+    pub tx_queues: u16,
+}
+
+impl Default for PlugConfig {
+    fn default() -> Self {
+        Self { inbox: 2_047, outbox: 2_047, tx_queues: 2 }
+    }
+}
+
+impl Wire {
+    /// A wire whose copies come from `pool`, which needs a packet for each place in a receive ring.
+    #[must_use]
+    pub fn new(pool: Pool) -> Self {
+        Self { pool, ends: Vec::new(), burst: Burst::default() }
+    }
+
+    /// Makes a port and joins it.
+    ///
+    /// # Errors
+    ///
+    /// DPDK has no memory for the rings, or no port left (it has 32).
+    pub fn plug_in(&mut self, config: PlugConfig) -> io::Result<Plug> {
+        self.ends.retain(|end| Arc::strong_count(&end.port) > 1);
+        let eal = self.pool.eal();
+        let inbox = Arc::new(Ring::new(eal, config.inbox)?);
+        let outboxes: io::Result<Vec<_>> =
+            (0..config.tx_queues).map(|_| Ring::new(eal, config.outbox).map(Arc::new)).collect();
+        let port = Arc::new(RingPort::new(inbox, outboxes?)?);
+        let lost = Arc::new(AtomicU64::new(0));
+        let end = End { port: Arc::clone(&port), addresses: Vec::new(), lost: Arc::clone(&lost) };
+        self.ends.push(end);
+        Ok(Plug { port, lost })
+    }
+
+    /// Moves what waits at the moment, a burst of each transmit queue; returns how many frames.
+    pub fn step(&mut self) -> usize {
+        let mut moved = 0;
+        for from in 0..self.ends.len() {
+            for queue in 0..self.ends[from].port.outboxes.len() {
+                moved += self.ends[from].port.outboxes[queue].take(&mut self.burst);
+                while let Some(frame) = self.burst.pop() {
+                    self.carry(from, &frame);
+                }
+            }
+        }
+        moved
+    }
+
+    /// Moves until nothing waits.
+    pub fn settle(&mut self) -> usize {
+        core::iter::repeat_with(|| self.step()).take_while(|&moved| moved > 0).sum()
+    }
+
+    fn carry(&mut self, from: usize, frame: &Mbuf) {
+        let Some((&to, rest)) = frame.first().split_first_chunk::<6>() else { return };
+        if let Some(&sender) = rest.first_chunk::<6>() {
+            self.learn(from, sender);
+        }
+        let is_group = to[0] & 1 == 1;
+        let one = self.ends.iter().position(|end| end.addresses.contains(&to));
+        if let Some(one) = one.filter(|_| !is_group) {
+            if one != from {
+                deliver(&self.pool, &self.ends[one], frame);
+            }
+            return;
+        }
+        for (place, end) in self.ends.iter().enumerate() {
+            if place != from {
+                deliver(&self.pool, end, frame);
+            }
+        }
+    }
+
+    fn learn(&mut self, from: usize, sender: [u8; 6]) {
+        if self.ends[from].addresses.contains(&sender) || sender[0] & 1 == 1 {
+            return;
+        }
+        for end in &mut self.ends {
+            end.addresses.retain(|&known| known != sender);
+        }
+        let addresses = &mut self.ends[from].addresses;
+        if addresses.len() == LEARNED_MAX {
+            addresses.remove(0);
+        }
+        addresses.push(sender);
+    }
+}
+
+fn deliver(pool: &Pool, end: &End, frame: &Mbuf) {
+    let mut copy = Burst::default();
+    let is_there = pool.copy(frame).is_some_and(|frame| copy.push(frame).is_ok());
+    if !is_there || end.port.inbox.put(&mut copy) == 0 {
+        end.lost.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Plug {
+    /// The port's name, for [`Device::Named`](super::port::Device::Named).
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.port.name
+    }
+
+    /// Frames that the wire lost at this port, because its receive ring was full or the wire's pool empty.
+    #[must_use]
+    pub fn lost(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.lost)
+    }
+}

@@ -1,0 +1,24 @@
+//! One EAL for all tests of a process: it starts once, whether the process runs one test or all.
+
+use std::sync::OnceLock;
+
+use dataplane::dpdk::Eal;
+use dataplane::dpdk::packet::Pool;
+
+/// EAL on ordinary memory, with no device: each test adds its own.
+pub(crate) fn eal() -> &'static Eal {
+    static EAL: OnceLock<Eal> = OnceLock::new();
+    EAL.get_or_init(|| {
+        let line = "--no-huge -m 512 --no-pci --no-shconf --no-telemetry --lcores 0@0";
+        let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        Eal::start(&arguments).unwrap()
+    })
+}
+
+/// Room for the longest packet that a back end takes, with all headers.
+pub(crate) const ROOM: u16 = 2_048 + 64;
+
+/// A pool for all ports of a test.
+pub(crate) fn pool(count: u32) -> Pool {
+    Pool::new(eal(), count, ROOM, None).unwrap()
+}
