@@ -166,6 +166,9 @@ impl Membership {
 
     /// Says that this interface is no member any more.
     pub(super) fn leave(&mut self, now: Instant, outbox: &mut Outbox) -> (u64, u64) {
+        if self.groups.is_empty() {
+            return (0, 0);
+        }
         self.report(now, TO_INCLUDE, |_| true, outbox)
     }
 

@@ -20,6 +20,7 @@ const FRAMES: usize = 32;
 #[derive(Debug)]
 pub(super) struct Outbox {
     mac: MacAddress,
+    mtu: u16,
     vlan: Option<u16>,
     memory: Box<[u8]>,
     /// Bytes from one frame to the next.
@@ -55,6 +56,7 @@ impl Outbox {
         let stride = (usize::from(config.mtu) + ETHERNET_LEN + VLAN_LEN).max(FRAME_MIN);
         Self {
             mac: config.mac,
+            mtu: config.mtu,
             vlan: config.vlan,
             memory: vec![0; FRAMES * stride].into_boxed_slice(),
             stride,
@@ -104,13 +106,16 @@ impl Outbox {
         self.push(to, TYPE_ARP, &[arp.as_bytes()])
     }
 
-    /// An IPv4 packet. False when there is no room.
+    /// An IPv4 packet. False when there is no room, or it is longer than the MTU.
     pub(super) fn ip(&mut self, message: IpMessage<'_>, [head, tail]: [&[u8]; 2]) -> bool {
         let header_len = IPV4_LEN + message.options.len();
         let len = header_len + head.len() + tail.len();
         let (Ok(len), Ok(words)) = (u16::try_from(len), u8::try_from(header_len / 4)) else {
             return false;
         };
+        if len > self.mtu {
+            return false;
+        }
         let mut header = Ipv4 {
             version_len: 0x40 | words,
             service: message.service,
