@@ -18,5 +18,6 @@ pub mod clock;
 pub mod dpdk;
 pub mod error;
 pub mod net;
+mod not_before;
 pub mod sim;
 pub mod udp;

@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 pub const PACKET_MAX: usize = 2_048;
 
 /// Packets of one system call.
-pub(super) const BURST: usize = 32;
+pub(super) use crate::not_before::BURST;
 
 /// The buffer of one packet.
 pub(super) type Buffer = [u8; PACKET_MAX];

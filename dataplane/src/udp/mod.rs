@@ -26,14 +26,13 @@
 //! Invariants:
 //! - U1. [`Queue::receive`] asks every socket for one burst, a group's for a few, but for those just seen empty
 //!   (`udp/expect.rs`): a flooded one cannot starve another.
-//! - U2. `not_before` is never later than the packet's arrival (`udp/not_before.rs` says why).
+//! - U2. `not_before` is never later than the packet's arrival (`not_before.rs` says why).
 //! - U3. After [`Udp::open`] nothing is allocated, and nothing waits but [`Queue::wait`] and, for a millisecond at most,
 //!   a flush for which the kernel has no room.
 
 mod expect;
 #[allow(unsafe_code, reason = "the one door to libc; see its header")]
 mod ffi;
-mod not_before;
 mod open;
 mod receive;
 mod transmit;

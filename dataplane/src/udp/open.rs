@@ -8,8 +8,7 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 use super::Udp;
 use super::ffi::{self, Forced};
-use super::not_before::NotBefore;
-use super::receive::{Inbox, Receiver};
+use super::receive::{Inbox, Receiver, moments};
 use super::transmit::Outbox;
 use super::waker::Waker;
 use crate::backend::ArrivedAt;
@@ -76,11 +75,11 @@ pub(super) fn open(config: UdpConfig) -> Result<Udp, BackendError> {
     let second = socket.try_clone().map_err(refuse(own, "copy the socket", FILES))?;
     let mut smallest = own_receives;
     let mut receivers =
-        vec![Receiver::new(second, ArrivedAt::Own, NotBefore::new(born, 2 * own_receives))];
+        vec![Receiver::new(second, ArrivedAt::Own, moments(born, 2 * own_receives))];
     for (place, &group) in (0_u8..).zip(&config.groups) {
         let (socket, receives) = join_group(group, interface, config.receive_buffer)?;
         smallest = smallest.min(receives);
-        let moments = NotBefore::new(born, 2 * receives);
+        let moments = moments(born, 2 * receives);
         receivers.push(Receiver::new(socket, ArrivedAt::Group(place), moments));
     }
     Ok(Udp {

@@ -10,9 +10,20 @@ use socket2::Socket;
 
 use super::expect::Expect;
 use super::ffi::{self, BURST, Received};
-use super::not_before::{NotBefore, Read};
 use crate::backend::{Arrival, ArrivedAt, Instant};
 use crate::clock::Clock;
+use crate::not_before::{NotBefore, Read, Short};
+
+/// Least kernel memory that a queued packet is charged: `sk_buff`, `skb_shared_info` and the data (Linux, 64 bits).
+const PACKET_CHARGE_MIN: usize = 512;
+
+/// Times over which a queue may exceed its limit for a moment, while several processors add to it.
+const OVERSHOOT: usize = 2;
+
+/// The moments of a socket made after `now`, with `bytes` of receive buffer as the kernel counts them.
+pub(super) fn moments(now: Instant, bytes: usize) -> NotBefore {
+    NotBefore::new(now, OVERSHOOT * bytes / PACKET_CHARGE_MIN, Short::Emptied)
+}
 
 /// A socket that is read.
 #[derive(Debug)]
@@ -147,7 +158,7 @@ mod tests {
     use crate::backend::Queue;
     use crate::udp::{Udp, UdpConfig};
 
-    /// The second rule of [`super::NotBefore`] stands on it, on the kernel that runs this test.
+    /// The second rule of `NotBefore` stands on it, on the kernel that runs this test.
     #[test]
     fn a_receive_queue_holds_no_more_packets_than_not_before_counts_on() {
         for bytes in [8_192, 212_992, 1 << 20] {

@@ -33,7 +33,7 @@ struct Shared {
 }
 
 impl Waker {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let counter = ffi::event_counter()?;
         Ok(Self(Arc::new(Shared { counter, state: AtomicU8::new(AWAKE) })))
     }
@@ -46,13 +46,20 @@ impl Waker {
         }
     }
 
+    /// Sleeps until it is woken, or for `at_most`; true when the counter is raised.
+    #[cfg(feature = "dpdk")]
+    pub(crate) fn sleep(&self, at_most: core::time::Duration) -> bool {
+        let counter = core::iter::once(self.counter());
+        ffi::wait_for(counter, ffi::Readiness::Readable, at_most) == Some(1)
+    }
+
     /// What the waiting thread polls.
     pub(super) fn counter(&self) -> BorrowedFd<'_> {
         self.0.counter.as_fd()
     }
 
     /// The thread is about to sleep. False when it was woken already: it must look first, and is awake.
-    pub(super) fn sleeps(&self) -> bool {
+    pub(crate) fn sleeps(&self) -> bool {
         let sleeps =
             self.0.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire);
         if sleeps.is_err() {
@@ -63,7 +70,7 @@ impl Waker {
 
     /// The thread has slept, and will look at all that was handed over before this call; `raised` if it found the counter
     /// readable.
-    pub(super) fn is_awake(&self, raised: bool) {
+    pub(crate) fn is_awake(&self, raised: bool) {
         if raised {
             ffi::lower(self.0.counter.as_fd());
         }

@@ -5,6 +5,11 @@
 #![deny(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "functions that only tests call")]
 
+#[cfg(feature = "dpdk")]
+mod cables;
+#[cfg(feature = "dpdk")]
+#[path = "../dpdk/support.rs"]
+mod dpdk_support;
 #[allow(unsafe_code, reason = "a counting allocator and namespaces; see its header")]
 mod ffi;
 mod labs;
@@ -34,6 +39,12 @@ fn udp_on_loopback_keeps_every_promise() {
 #[test]
 fn sim_keeps_every_promise() {
     keeps_every_promise(&mut Simulated::new());
+}
+
+#[cfg(feature = "dpdk")]
+#[test]
+fn dpdk_on_cables_keeps_every_promise() {
+    keeps_every_promise(&mut cables::Cabled::new());
 }
 
 #[test]

@@ -48,6 +48,12 @@ fn hc12_a_warm_simulated_queue_allocates_nothing() {
     allocates_nothing_warm(&mut Simulated::new());
 }
 
+#[cfg(feature = "dpdk")]
+#[test]
+fn hc12_a_warm_dpdk_queue_allocates_nothing() {
+    allocates_nothing_warm(&mut super::cables::Cabled::new());
+}
+
 #[test]
 fn the_counter_counts() {
     assert_eq!(allocations_in(|| drop(std::hint::black_box(Box::new(1_u8)))), 1);

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use dpdk_sys as sys;
 
 use crate::dpdk::eal::{Eal, error_of};
-use crate::dpdk::packet::Burst;
+use crate::dpdk::packet::{Burst, Mbuf};
 
 /// A port that transmits into rings and receives from a ring. Removed when dropped.
 #[derive(Debug)]
@@ -97,7 +97,19 @@ impl Ring {
 
     /// Takes packets into an empty burst.
     pub(super) fn take(&self, burst: &mut Burst) -> usize {
-        let take = |first: *mut *mut sys::rte_mbuf, count: u16| {
+        self.take_some(burst, u16::MAX)
+    }
+
+    /// Takes one packet.
+    pub(super) fn take_one(&self) -> Option<Mbuf> {
+        let mut burst = Burst::default();
+        self.take_some(&mut burst, 1);
+        burst.pop()
+    }
+
+    fn take_some(&self, burst: &mut Burst, at_most: u16) -> usize {
+        let take = |first: *mut *mut sys::rte_mbuf, room: u16| {
+            let count = room.min(at_most);
             // SAFETY: room for `count` pointers at `first`; a ring that lives.
             let taken = unsafe {
                 sys::shim_ring_take(self.raw.as_ptr(), first.cast::<*mut c_void>(), count.into())

@@ -44,11 +44,13 @@ struct End {
     lost: Arc<AtomicU64>,
 }
 
-/// A port on a wire, to be opened as [`Device::Named`](super::port::Device::Named). Taken off the wire when dropped.
-#[derive(Debug)]
+/// A port on a wire, to be opened as [`Device::Plugged`](super::port::Device::Plugged). Copies are the same port; it is
+/// taken off the wire when the last one, and the open port, are dropped.
+#[derive(Clone, Debug)]
 pub struct Plug {
     port: Arc<RingPort>,
     lost: Arc<AtomicU64>,
+    pool: Pool,
 }
 
 /// How many frames fit on the way.
@@ -81,7 +83,7 @@ impl Wire {
     ///
     /// DPDK has no memory for the rings, or no port left (it has 32).
     pub fn plug_in(&mut self, config: PlugConfig) -> io::Result<Plug> {
-        self.ends.retain(|end| Arc::strong_count(&end.port) > 1);
+        self.unplug();
         let eal = self.pool.eal();
         let inbox = Arc::new(Ring::new(eal, config.inbox)?);
         let outboxes: io::Result<Vec<_>> =
@@ -90,7 +92,7 @@ impl Wire {
         let lost = Arc::new(AtomicU64::new(0));
         let end = End { port: Arc::clone(&port), addresses: Vec::new(), lost: Arc::clone(&lost) };
         self.ends.push(end);
-        Ok(Plug { port, lost })
+        Ok(Plug { port, lost, pool: self.pool.clone() })
     }
 
     /// Moves what waits at the moment, a burst of each transmit queue; returns how many frames.
@@ -107,8 +109,14 @@ impl Wire {
         moved
     }
 
+    /// Takes ports off the wire that nobody holds any more.
+    fn unplug(&mut self) {
+        self.ends.retain(|end| Arc::strong_count(&end.port) > 1);
+    }
+
     /// Moves until nothing waits.
     pub fn settle(&mut self) -> usize {
+        self.unplug();
         core::iter::repeat_with(|| self.step()).take_while(|&moved| moved > 0).sum()
     }
 
@@ -156,7 +164,7 @@ fn deliver(pool: &Pool, end: &End, frame: &Mbuf) {
 }
 
 impl Plug {
-    /// The port's name, for [`Device::Named`](super::port::Device::Named).
+    /// The port's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.port.name
@@ -164,7 +172,21 @@ impl Plug {
 
     /// Frames that the wire lost at this port, because its receive ring was full or the wire's pool empty.
     #[must_use]
-    pub fn lost(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.lost)
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Puts a frame into the port's receive ring, past the wire; false when it does not fit.
+    #[must_use]
+    pub fn put(&self, frame: &[u8]) -> bool {
+        let Some(mut packet) = self.pool.take() else { return false };
+        let mut burst = Burst::default();
+        packet.append(frame) && burst.push(packet).is_ok() && self.port.inbox.put(&mut burst) == 1
+    }
+
+    /// Takes a frame out of the port's transmit rings, past the wire.
+    #[must_use]
+    pub fn take(&self) -> Option<Mbuf> {
+        self.port.outboxes.iter().find_map(|outbox| outbox.take_one())
     }
 }

@@ -13,6 +13,7 @@ mod error;
 mod ffi;
 mod machine;
 
+use core::cell::OnceCell;
 use core::marker::PhantomData;
 use std::ffi::CString;
 use std::path::Path;
@@ -54,6 +55,10 @@ pub struct RegisteredThread {
     _eal: Eal,
     is_ours: bool,
     _stays: PhantomData<*const ()>,
+}
+
+thread_local! {
+    static GUARD: OnceCell<RegisteredThread> = const { OnceCell::new() };
 }
 
 /// EAL starts once.
@@ -108,7 +113,7 @@ impl Eal {
     }
 
     /// Makes the calling thread known to EAL: without it each packet buffer costs about twice the time to take and to
-    /// free. Each thread that works with a queue calls it first.
+    /// free. The queues of [`super::queue`] see to it themselves.
     ///
     /// A thread that cannot be registered (EAL knows [`sys::SHIM_LCORES_MAX`](dpdk_sys::SHIM_LCORES_MAX) at most) works
     /// all the same, and slower.
@@ -116,6 +121,15 @@ impl Eal {
     pub fn register_thread(&self) -> RegisteredThread {
         let is_ours = !ffi::is_registered() && ffi::register_thread().is_ok();
         RegisteredThread { _eal: self.clone(), is_ours, _stays: PhantomData }
+    }
+
+    /// Makes the calling thread known to EAL, once, until it ends.
+    #[inline]
+    pub(super) fn knows_this_thread(&self) {
+        // A thread that is ending works all the same, without its caches.
+        let _ending = GUARD.try_with(|guard| {
+            guard.get_or_init(|| self.register_thread());
+        });
     }
 
     /// A pool's memory could not be given back (E1).

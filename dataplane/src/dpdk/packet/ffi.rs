@@ -357,7 +357,7 @@ impl Burst {
     /// Whether no more can be pushed.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.end == BURST
+        self.end == BURST && !self.is_empty()
     }
 
     /// Takes the first.

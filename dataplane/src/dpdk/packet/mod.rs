@@ -11,6 +11,7 @@ mod ffi;
 
 use thiserror::Error;
 
+pub(super) use ffi::CACHE;
 pub use ffi::{Burst, Mbuf, Payload, Pool};
 
 /// Packets of one call.

@@ -33,7 +33,9 @@ pub(super) struct Shared {
     events: &'static Events,
     driver: String,
     pub(super) is_up: AtomicBool,
-    link_changes: AtomicU64,
+    pub(super) link_changes: AtomicU64,
+    /// Totals of the devices that were lost.
+    before: Mutex<PortStats>,
     losses: AtomicU64,
     returns: AtomicU64,
 }
@@ -114,6 +116,7 @@ impl Shared {
             driver: up.abilities.driver,
             is_up: AtomicBool::new(false),
             link_changes: AtomicU64::new(0),
+            before: Mutex::default(),
             losses: AtomicU64::new(0),
             returns: AtomicU64::new(0),
         }
@@ -121,7 +124,8 @@ impl Shared {
 
     pub(super) fn stats(&self) -> PortStats {
         let _held = self.control();
-        self.gate.port().and_then(|port| ffi::stats(port).ok()).unwrap_or_default()
+        let now = self.gate.port().and_then(|port| ffi::stats(port).ok()).unwrap_or_default();
+        now.and(*self.before.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn history(&self) -> PortHistory {
@@ -153,6 +157,10 @@ impl Shared {
         self.losses.fetch_add(1, Ordering::Relaxed);
         self.is_up.store(false, Ordering::Relaxed);
         if let Some(port) = self.gate.shut() {
+            let last = ffi::stats(port).unwrap_or_default();
+            let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+            *before = before.and(last);
+            drop(before);
             ffi::stop(port);
         }
         take_away(&self.config, &self.name);
@@ -163,6 +171,7 @@ impl Shared {
         let _held = self.control();
         let line = match &self.config.device {
             Device::Named(line) | Device::Added(line) => line,
+            Device::Plugged(_) => return false,
         };
         if ffi::attach(line).is_err() {
             return false;

@@ -23,17 +23,20 @@ use thiserror::Error;
 pub use ffi::{RxQueue, TxQueue};
 
 use self::keeper::{Keeper, Shared};
+use super::cable::Plug;
 use super::eal::Eal;
 use super::packet::Pool;
 
 /// Which device a port stands on.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Device {
     /// One that EAL found or was given (`--vdev`, `-a`), by its name (`0000:01:00.0`, `net_af_packet0`).
     Named(String),
     /// One to add after EAL's start, as behind `--vdev`: `net_virtio_user0,path=/run/switch/3,queues=1`. The way for a
     /// device whose peer may be absent: it is tried again, and brought back when it was lost.
     Added(String),
+    /// One on a cable.
+    Plugged(Plug),
 }
 
 /// How a port is set up.
@@ -122,7 +125,7 @@ pub struct Link {
     pub megabits: u32,
 }
 
-/// The driver's totals. A device that was brought back counts from zero; virtual ones do not count everything.
+/// The driver's totals since the port was opened; virtual devices do not count everything.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PortStats {
     /// Frames received.
@@ -137,6 +140,21 @@ pub struct PortStats {
     pub errors_out: u64,
     /// Frames lost because the pool was empty.
     pub no_buffer: u64,
+}
+
+impl PortStats {
+    /// Sums of both.
+    #[must_use]
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            sent: self.sent + other.sent,
+            missed: self.missed + other.missed,
+            errors_in: self.errors_in + other.errors_in,
+            errors_out: self.errors_out + other.errors_out,
+            no_buffer: self.no_buffer + other.no_buffer,
+        }
+    }
 }
 
 /// What happened to a port since it was opened.
@@ -279,7 +297,7 @@ impl Port {
         self.shared.gate.port().and_then(|port| ffi::link(port).ok()).unwrap_or_default()
     }
 
-    /// The driver's totals; zero while the device is away. Asks the driver: not for the hot path.
+    /// The driver's totals. Asks the driver: not for the hot path.
     #[must_use]
     pub fn stats(&self) -> PortStats {
         self.shared.stats()
@@ -303,7 +321,7 @@ impl Port {
 pub struct PortWatch(Arc<Shared>);
 
 impl PortWatch {
-    /// The driver's totals, zero while the device is away.
+    /// The driver's totals. Asks the driver: not for the hot path.
     #[must_use]
     pub fn stats(&self) -> PortStats {
         self.0.stats()
@@ -313,6 +331,12 @@ impl PortWatch {
     #[must_use]
     pub fn history(&self) -> PortHistory {
         self.0.history()
+    }
+
+    /// Changes of the link that were seen: one load, for the hot path.
+    #[must_use]
+    pub fn link_changes(&self) -> u64 {
+        self.0.link_changes.load(Ordering::Relaxed)
     }
 
     /// Whether the link was up when last looked at.
@@ -336,6 +360,7 @@ impl Drop for Port {
 fn device_name(device: &Device) -> &str {
     match device {
         Device::Named(name) => name,
+        Device::Plugged(plug) => plug.name(),
         Device::Added(line) => line.split(',').next().unwrap_or(line),
     }
 }
