@@ -4,5 +4,8 @@
 
 mod cables;
 mod eal;
+mod faults;
+mod host;
 mod packets;
+mod queues;
 mod support;
