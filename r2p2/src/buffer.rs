@@ -16,8 +16,11 @@ use alloc::vec::Vec;
 /// Sizes of buffers, in bytes; a body takes the smallest that holds it.
 const CLASSES: [usize; 8] = [64, 256, 1_536, 8_192, 65_536, 262_144, 1_048_576, 4_194_304];
 
-/// Lent buffers looked at, each time that none is free.
+/// Lent buffers looked at in one order, each time that none is free.
 const LOOKED_AT: usize = 32;
+
+/// Of those that are late.
+const LATE_LOOKED_AT: usize = 2;
 
 /// The same before a buffer is refused.
 const LOOKED_AT_LAST: usize = 1_024;
@@ -43,10 +46,13 @@ pub struct BodyMut {
 #[derive(Debug)]
 pub struct Pool {
     free: [Vec<Arc<Vec<u8>>>; CLASSES.len()],
-    /// Given back while another clone lived; oldest first.
-    lent: VecDeque<Arc<Vec<u8>>>,
-    /// Place among the lent at which to look next.
+    /// Given back while another clone lived, oldest first, with gaps where one came home before its turn. Most come home
+    /// in this order.
+    lent: VecDeque<Option<Arc<Vec<u8>>>>,
+    /// Place among them at which to look next for such a one.
     looked_to: usize,
+    /// Older than one that has come home.
+    late: VecDeque<Arc<Vec<u8>>>,
     used: usize,
     budget: usize,
 }
@@ -127,7 +133,8 @@ impl Clone for BodyMut {
 impl Clone for Pool {
     /// Idle buffers stay with the original (B2); what both have lent is free when all clones are gone.
     fn clone(&self) -> Self {
-        Self { lent: self.lent.clone(), used: self.used, ..Self::new(self.budget) }
+        let (lent, late) = (self.lent.clone(), self.late.clone());
+        Self { lent, late, used: self.used, ..Self::new(self.budget) }
     }
 }
 
@@ -139,6 +146,7 @@ impl Pool {
             free: core::array::from_fn(|_| Vec::new()),
             lent: VecDeque::new(),
             looked_to: 0,
+            late: VecDeque::new(),
             used: 0,
             budget,
         }
@@ -152,10 +160,10 @@ impl Pool {
         }
         let class = CLASSES.iter().position(|&size| len <= size)?;
         if self.free[class].is_empty() {
-            self.reclaim(LOOKED_AT);
+            self.reclaim(LOOKED_AT, LATE_LOOKED_AT);
         }
         if self.free[class].is_empty() && self.used + self.idle() + CLASSES[class] > self.budget {
-            self.reclaim(LOOKED_AT_LAST);
+            self.reclaim(LOOKED_AT_LAST, LOOKED_AT_LAST);
         }
         if let Some(block) = self.free[class].pop() {
             self.used += CLASSES[class];
@@ -185,7 +193,7 @@ impl Pool {
         if Arc::strong_count(&block) == 1 {
             self.put(block);
         } else {
-            self.lent.push_back(block);
+            self.lent.push_back(Some(block));
         }
     }
 
@@ -219,29 +227,61 @@ impl Pool {
         self.free.iter().zip(CLASSES).map(|(list, size)| list.len() * size).sum()
     }
 
-    /// Looks at this many of the oldest lent buffers and at as many others in turn; those whose other clones are gone go
-    /// to the free lists. Most are given back by everybody in the order in which they were lent.
-    fn reclaim(&mut self, looked_at: usize) {
-        self.look(0, looked_at);
-        let from = if self.looked_to < self.lent.len() { self.looked_to } else { 0 };
-        self.looked_to = self.look(from, looked_at);
-    }
-
-    /// Looks at lent buffers from place `at` on; gives the place after the last.
-    fn look(&mut self, mut at: usize, looked_at: usize) -> usize {
-        for _ in 0..looked_at {
-            match self.lent.get(at).map(Arc::strong_count) {
-                None => return at,
-                // What was first takes this place, and all are one place nearer.
-                Some(1) => {
-                    if let Some(block) = self.lent.swap_remove_front(at) {
-                        self.put(block);
-                    }
-                }
-                Some(_) => at += 1,
+    /// Takes home what nobody else holds any more: the oldest in their order; when the very oldest is still held, others
+    /// in turn; and in any case some late ones.
+    fn reclaim(&mut self, looked_at: usize, late_looked_at: usize) {
+        if !self.in_order(looked_at) {
+            self.out_of_order(looked_at);
+        }
+        for _ in 0..late_looked_at.min(self.late.len()) {
+            let Some(block) = self.late.pop_front() else { return };
+            if Arc::strong_count(&block) == 1 {
+                self.put(block);
+            } else {
+                self.late.push_back(block);
             }
         }
-        at
+    }
+
+    /// Whether the oldest had come home.
+    fn in_order(&mut self, looked_at: usize) -> bool {
+        let mut found = false;
+        for _ in 0..looked_at {
+            let held = |block: &Arc<_>| Arc::strong_count(block) > 1;
+            if self.lent.front().is_none_or(|oldest| oldest.as_ref().is_some_and(held)) {
+                break;
+            }
+            if let Some(block) = self.lent.pop_front().flatten() {
+                self.put(block);
+                found = true;
+            }
+            self.looked_to = self.looked_to.saturating_sub(1);
+        }
+        found
+    }
+
+    /// For each that has come home before its turn, the oldest is late: it shall not stand before those that come home in
+    /// order again.
+    fn out_of_order(&mut self, looked_at: usize) {
+        let mut found = 0;
+        for _ in 0..looked_at {
+            let Some(place) = self.lent.get_mut(self.looked_to) else {
+                self.looked_to = 0;
+                break;
+            };
+            self.looked_to += 1;
+            if place.as_ref().is_some_and(|block| Arc::strong_count(block) == 1) {
+                let block = place.take();
+                found += 1;
+                if let Some(block) = block {
+                    self.put(block);
+                }
+            }
+        }
+        for _ in 0..found {
+            self.late.extend(self.lent.pop_front().flatten());
+            self.looked_to = self.looked_to.saturating_sub(1);
+        }
     }
 
     /// Frees idle buffers of every class, so that another class may have their room.
@@ -261,6 +301,8 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -319,6 +361,46 @@ mod tests {
         readers.swap_remove(99);
         assert!(pool.take(1).is_some());
         assert!(pool.take(1).is_none());
+    }
+
+    #[test]
+    fn buffers_held_for_long_hide_nothing_behind_them() {
+        const KEPT: usize = 1_024;
+        for held in [0, 1, KEPT, 4 * KEPT] {
+            let mut pool = Pool::new(64 * (held + 2 * KEPT));
+            let long: Vec<Body> = (0..held).map(|_| pool.copy(b"held").unwrap()).collect();
+            long.iter().for_each(|body| pool.give_back(body.clone()));
+            let mut window = VecDeque::new();
+            for taken in 0..50_000 {
+                let body = pool.copy(b"short");
+                let body = body.unwrap_or_else(|| panic!("{held} held: refused after {taken}"));
+                window.push_back(body.clone());
+                pool.give_back(body);
+                if window.len() > KEPT {
+                    window.pop_front();
+                }
+            }
+            let late: BTreeSet<_> = pool.late.iter().map(Arc::as_ptr).collect();
+            let long: BTreeSet<_> =
+                long.iter().flat_map(|body| &body.block).map(Arc::as_ptr).collect();
+            assert!(late.is_superset(&long), "what is held stands in nobody's way");
+        }
+    }
+
+    #[test]
+    fn late_buffers_come_home() {
+        let mut pool = Pool::new(64 * 3);
+        let readers: Vec<Body> = (0..2).map(|_| pool.copy(b"held").unwrap()).collect();
+        readers.iter().for_each(|body| pool.give_back(body.clone()));
+        for _ in 0..10 {
+            let body = pool.copy(b"short").unwrap();
+            let reader = body.clone();
+            pool.give_back(body);
+            drop(reader);
+        }
+        drop(readers);
+        let all: Option<Vec<_>> = (0..3).map(|_| pool.copy(b"x")).collect();
+        assert!(all.is_some());
     }
 
     #[test]
