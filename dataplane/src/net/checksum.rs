@@ -8,14 +8,17 @@ use core::net::Ipv4Addr;
 use super::wire::PROTOCOL_UDP;
 
 /// A sum of 16-bit words that is not yet complemented; sums add up to the sum of everything.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Sum(u32);
+///
+/// Carries are kept above 16 bits until the sum is asked for: there is room for 2^48 words.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum(u64);
 
 impl Sum {
     /// Of nothing.
     pub const ZERO: Self = Self(0);
 
     /// Of bytes that begin at an even place of what is summed; behind an odd last byte stands a zero.
+    #[inline]
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         // 32-bit halves in 64-bit lanes: no carry to look after for 4 billion of them, and the compiler uses vectors.
@@ -26,14 +29,17 @@ impl Sum {
             low = low.wrapping_add(word & 0xffff_ffff);
             high = high.wrapping_add(word >> 32);
         }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        let last = u64::from_le_bytes(last);
-        let sum = fold(low + high + (last & 0xffff_ffff) + (last >> 32));
-        Self(u32::from(sum.swap_bytes()))
+        // What is left, without a copy of unknown length: it would cost more than the sum of a header.
+        let (four, rest) = rest.split_first_chunk::<4>().unwrap_or((&[0; 4], rest));
+        let (two, rest) = rest.split_first_chunk::<2>().unwrap_or((&[0; 2], rest));
+        let one = rest.first().copied().unwrap_or(0);
+        let last = u64::from(u32::from_le_bytes(*four)) + u64::from(u16::from_le_bytes(*two));
+        let sum = fold(low + high + last + u64::from(one));
+        Self(u64::from(sum.swap_bytes()))
     }
 
     /// Of two byte strings, one behind the other.
+    #[inline]
     #[must_use]
     pub fn of_both(head: &[u8], tail: &[u8]) -> Self {
         let behind = Self::of(tail);
@@ -41,7 +47,7 @@ impl Sum {
             behind
         } else {
             // Each of its bytes stands in the other half of a word (RFC 1071, 2 B).
-            Self(u32::from(fold(behind.0.into()).swap_bytes()))
+            Self(u64::from(behind.value().swap_bytes()))
         };
         Self::of(head).and(behind)
     }
@@ -49,26 +55,26 @@ impl Sum {
     /// Both together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self(u32::from(fold(u64::from(self.0) + u64::from(other.0))))
+        Self(self.0.wrapping_add(other.0))
     }
 
     /// With one word more.
     #[must_use]
     pub fn and_word(self, word: u16) -> Self {
-        self.and(Self(u32::from(word)))
+        self.and(Self(u64::from(word)))
     }
 
     /// With an address more.
     #[must_use]
     pub fn and_address(self, address: Ipv4Addr) -> Self {
-        let bits = address.to_bits();
-        self.and(Self(u32::from(fold(bits.into()))))
+        let bits = u64::from(address.to_bits());
+        self.and(Self((bits >> 16) + (bits & 0xffff)))
     }
 
     /// The sum itself, which a device that ends the checksum wants in its place.
     #[must_use]
     pub fn value(self) -> u16 {
-        fold(self.0.into())
+        fold(self.0)
     }
 
     /// The checksum.

@@ -253,6 +253,40 @@ fn a_flood_of_unknown_senders_displaces_nobody_that_is_confirmed() {
     assert_eq!(questions(&ask_for(&mut stack, 77, seconds(12))), [(ip(77), BROADCAST)]);
 }
 
+/// B2: so many neighbours are needed that the table is full. The gateway stays, though it is the oldest of all; what is
+/// confirmed and fresh stays, and gives way when it is old and unused, but not to one that was only heard.
+#[test]
+fn a_full_table_gives_up_what_is_old_and_unused_for_what_is_needed() {
+    let own = "10.0.0.1:8000".parse().unwrap();
+    let config = StackConfig { gateway: Some(ip(254)), ..StackConfig::new(mac(1), own, 8) };
+    let mut stack = settled(Stack::new(config, Duration::ZERO).unwrap());
+    event(&mut stack, seconds(10), &arp_reply((mac(254), ip(254)), 1));
+    let (now, reader) = (seconds(45), stack.neighbours());
+    let address = |n: u32| std::net::Ipv4Addr::from_bits(0x0a10_0000 + n);
+    for n in 0..4_000 {
+        assert!(reader.ask(address(n)));
+        polled(&mut stack, now);
+        event(&mut stack, now, &arp_reply((mac(9), address(n)), 1));
+    }
+    let full = 4_000 - 1_023;
+    assert_eq!(stack.counters().of(StackEvent::NeighboursFull), full);
+    let later = seconds(80);
+    let new = std::net::SocketAddrV4::new(address(5_000), 1);
+    let frame = IpFrame::udp_between((mac(66), new), (mac(1), host(1)), b"").bytes();
+    assert_eq!(event(&mut stack, later, &frame), StackEvent::Datagram);
+    assert_eq!(stack.counters().of(StackEvent::NeighboursFull), full + 1);
+    assert_eq!(reader.find(*new.ip()), None);
+    assert!(reader.ask(*new.ip()));
+    assert!(questions(&polled(&mut stack, later)).contains(&(*new.ip(), BROADCAST)));
+    let known = (0..4_000).filter(|&n| reader.find(address(n)).is_some()).count();
+    assert_eq!(known, 1_022);
+    assert_eq!(reader.find(ip(254)), Some(mac(254)));
+    // All are used now.
+    assert!(reader.ask(address(6_000)));
+    polled(&mut stack, later);
+    assert_eq!(stack.counters().of(StackEvent::NeighboursFull), full + 2);
+}
+
 #[test]
 fn the_gateway_is_looked_for_at_once_and_for_ever() {
     let config = StackConfig { gateway: Some(ip(254)), ..config(1) };

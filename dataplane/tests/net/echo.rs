@@ -37,6 +37,23 @@ fn an_echo_is_answered_up_to_the_mtu() {
     assert!(polled(&mut stack, seconds(20)).is_empty());
 }
 
+/// What an earlier frame left in memory never leaves in a later one's padding.
+#[test]
+fn padding_is_zero() {
+    let mut stack = settled(stack(1));
+    for round in 0..40 {
+        let now = seconds(20 + round);
+        event(&mut stack, now, &echo(&[0xee; 100]).bytes());
+        polled(&mut stack, now);
+    }
+    for round in 0..40 {
+        event(&mut stack, seconds(60 + round), &echo(b"x").bytes());
+        let frames = polled(&mut stack, seconds(60 + round));
+        let echo = frames.iter().find(|frame| frame[12..14] == [8, 0]).unwrap();
+        assert_eq!((echo.len(), &echo[43..]), (60, &[0; 17][..]));
+    }
+}
+
 #[test]
 fn answers_are_bounded_by_rate() {
     let mut stack = settled(stack(1));

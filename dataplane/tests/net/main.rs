@@ -7,8 +7,8 @@ mod arp;
 mod config;
 mod echo;
 mod exchange;
-#[allow(unsafe_code, reason = "a counting allocator; see its header")]
 #[allow(dead_code, reason = "namespaces serve other tests")]
+#[allow(unsafe_code, reason = "a counting allocator; see its header")]
 #[path = "../backend_contract/ffi.rs"]
 mod ffi;
 mod frames;
