@@ -52,3 +52,15 @@ need_all() {
         install "${packages[@]}"
     fi
 }
+
+# What the DPDK back end (feature `dpdk`) builds against: DPDK with its headers, and what generates bindings from them.
+need_dpdk() {
+    local packages=()
+    command -v pkg-config >/dev/null || packages+=(pkg-config)
+    pkg-config --atleast-version=22.11 libdpdk 2>/dev/null || packages+=(dpdk libdpdk-dev)
+    command -v clang >/dev/null || packages+=(clang)
+    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || packages+=(libclang-dev)
+    if [ "${#packages[@]}" -gt 0 ]; then
+        install "${packages[@]}"
+    fi
+}
