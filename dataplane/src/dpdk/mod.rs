@@ -7,6 +7,7 @@
 //! | [`packet`] | pools, packets with one owner, payloads that many packets share |
 //! | [`port`] | devices: set up, watched, brought back; whole frames in and out of their queues |
 //! | [`queue`] | [`Dpdk`]: the trait [`Queue`](crate::backend::Queue) on a port, with [`crate::net`] between |
+//! | [`forward`] | a learning switch between ports, for nodes that are processes of their own |
 //! | [`cable`] | ports of one process on a wire that copies: tests, labs, benchmarks |
 //!
 //! # For a node
@@ -52,6 +53,8 @@
 
 pub mod cable;
 mod eal;
+pub mod forward;
+mod learning;
 pub mod packet;
 pub mod port;
 pub mod queue;

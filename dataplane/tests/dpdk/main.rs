@@ -9,3 +9,4 @@ mod host;
 mod packets;
 mod queues;
 mod support;
+mod vhost;

@@ -11,8 +11,7 @@
 //! ```
 //!
 //! Invariants:
-//! - C1. A frame to one address goes to the port that has it, or was last heard to send from it; one to a group, or to an
-//!   address that nobody has been heard from, to all but its sender.
+//! - C1. Where a frame goes, `learning.rs` says: to the port where its address was heard last, or to all others.
 //! - C2. Every frame taken from a transmit ring is freed; each copy is delivered or counted as lost at its receiver.
 
 #[allow(unsafe_code, reason = "calls DPDK; see its header")]
@@ -23,16 +22,15 @@ use std::io;
 use std::sync::Arc;
 
 use self::ffi::{Ring, RingPort};
+use super::learning::{Learned, Way};
 use super::packet::{Burst, Mbuf, Pool};
-
-/// Addresses that a wire remembers for each port beside its own, at most.
-const LEARNED_MAX: usize = 16;
 
 /// Joins ports. Whoever steps it moves the frames.
 #[derive(Debug)]
 pub struct Wire {
     pool: Pool,
     ends: Vec<End>,
+    learned: Learned,
     burst: Burst,
 }
 
@@ -40,7 +38,6 @@ pub struct Wire {
 #[derive(Debug)]
 struct End {
     port: Arc<RingPort>,
-    addresses: Vec<[u8; 6]>,
     lost: Arc<AtomicU64>,
 }
 
@@ -74,7 +71,7 @@ impl Wire {
     /// A wire whose copies come from `pool`, which needs a packet for each place in a receive ring.
     #[must_use]
     pub fn new(pool: Pool) -> Self {
-        Self { pool, ends: Vec::new(), burst: Burst::default() }
+        Self { pool, ends: Vec::new(), learned: Learned::default(), burst: Burst::default() }
     }
 
     /// Makes a port and joins it.
@@ -90,8 +87,8 @@ impl Wire {
             (0..config.tx_queues).map(|_| Ring::new(eal, config.outbox).map(Arc::new)).collect();
         let port = Arc::new(RingPort::new(inbox, outboxes?)?);
         let lost = Arc::new(AtomicU64::new(0));
-        let end = End { port: Arc::clone(&port), addresses: Vec::new(), lost: Arc::clone(&lost) };
-        self.ends.push(end);
+        self.ends.push(End { port: Arc::clone(&port), lost: Arc::clone(&lost) });
+        self.learned.add_end();
         Ok(Plug { port, lost, pool: self.pool.clone() })
     }
 
@@ -111,7 +108,12 @@ impl Wire {
 
     /// Takes ports off the wire that nobody holds any more.
     fn unplug(&mut self) {
-        self.ends.retain(|end| Arc::strong_count(&end.port) > 1);
+        for place in (0..self.ends.len()).rev() {
+            if Arc::strong_count(&self.ends[place].port) == 1 {
+                self.ends.remove(place);
+                self.learned.remove_end(place);
+            }
+        }
     }
 
     /// Moves until nothing waits.
@@ -121,37 +123,15 @@ impl Wire {
     }
 
     fn carry(&mut self, from: usize, frame: &Mbuf) {
-        let Some((&to, rest)) = frame.first().split_first_chunk::<6>() else { return };
-        if let Some(&sender) = rest.first_chunk::<6>() {
-            self.learn(from, sender);
-        }
-        let is_group = to[0] & 1 == 1;
-        let one = self.ends.iter().position(|end| end.addresses.contains(&to));
-        if let Some(one) = one.filter(|_| !is_group) {
-            if one != from {
-                deliver(&self.pool, &self.ends[one], frame);
-            }
-            return;
-        }
-        for (place, end) in self.ends.iter().enumerate() {
-            if place != from {
-                deliver(&self.pool, end, frame);
+        match self.learned.way(from, frame.first()) {
+            Way::Nowhere => {}
+            Way::One(to) => deliver(&self.pool, &self.ends[to], frame),
+            Way::Others => {
+                for (_, end) in self.ends.iter().enumerate().filter(|&(to, _)| to != from) {
+                    deliver(&self.pool, end, frame);
+                }
             }
         }
-    }
-
-    fn learn(&mut self, from: usize, sender: [u8; 6]) {
-        if self.ends[from].addresses.contains(&sender) || sender[0] & 1 == 1 {
-            return;
-        }
-        for end in &mut self.ends {
-            end.addresses.retain(|&known| known != sender);
-        }
-        let addresses = &mut self.ends[from].addresses;
-        if addresses.len() == LEARNED_MAX {
-            addresses.remove(0);
-        }
-        addresses.push(sender);
     }
 }
 

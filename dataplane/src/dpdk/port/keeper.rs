@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -13,6 +14,9 @@ use crate::dpdk::packet::Pool;
 
 /// How often the link is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// From the loss of a device to its removal.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// How often a device that is away is tried.
 pub(super) const RETRY: Duration = Duration::from_millis(100);
@@ -93,6 +97,18 @@ fn hear(port: PortId, config: &PortConfig) -> Hearing {
     }
 }
 
+/// Removes the socket that a `net_vhost` device's last life left at its path, at which it could not listen again. One at
+/// which somebody listens stays.
+pub(super) fn clear_path(line: &str) {
+    let Some(path) = line.split(',').find_map(|argument| argument.strip_prefix("iface=")) else {
+        return;
+    };
+    let is_dead = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if line.starts_with("net_vhost") && UnixStream::connect(path).is_err_and(is_dead) {
+        let _gone_already = std::fs::remove_file(path);
+    }
+}
+
 /// Removes a device that was added. One that is gone already is no error.
 pub(super) fn take_away(config: &PortConfig, name: &str) {
     if matches!(config.device, Device::Added(_)) {
@@ -161,6 +177,8 @@ impl Shared {
             let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
             *before = before.and(last);
             drop(before);
+            // The driver's own handler of the lost peer may be about to run on EAL's interrupt thread.
+            std::thread::sleep(GRACE);
             ffi::stop(port);
         }
         take_away(&self.config, &self.name);

@@ -230,6 +230,7 @@ impl Port {
         };
         if let Device::Added(line) = &config.device {
             let deadline = Instant::now() + config.patience;
+            keeper::clear_path(line);
             retry(deadline, || ffi::attach(line)).map_err(refuse(
                 "add the device",
                 "check its arguments; for net_virtio_user, that the switch listens at its path",
