@@ -10,7 +10,7 @@
 //! - M1. A report goes to the Ethernet address of its IP destination, with TTL 1 and the router alert option.
 //! - M2. Any query sets at most one due time per group; any number of them makes one report per group.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
 use zerocopy::byteorder::network_endian::{U16, U32};
@@ -63,6 +63,21 @@ const REPORT_V3: u8 = 0x22;
 const IS_EXCLUDE: u8 = 2;
 const TO_INCLUDE: u8 = 3;
 const TO_EXCLUDE: u8 = 4;
+
+/// The Ethernet addresses of groups that a device has to let in for a member of these: their own, and that of all hosts,
+/// where queriers ask. Each once; none without groups.
+#[must_use]
+pub fn macs_of_groups(groups: &[SocketAddrV4]) -> Vec<MacAddress> {
+    let mut macs: Vec<MacAddress> = Vec::new();
+    let all_hosts = (!groups.is_empty()).then_some(ALL_HOSTS);
+    for group in groups.iter().map(|group| *group.ip()).chain(all_hosts) {
+        let mac = MacAddress::of_group(group);
+        if !macs.contains(&mac) {
+            macs.push(mac);
+        }
+    }
+    macs
+}
 
 /// The groups, and the reports that are due.
 #[derive(Debug)]

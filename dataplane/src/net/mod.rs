@@ -37,6 +37,9 @@
 //! sending thread; and to each packet to send [`Addressing::payload`] once, [`Addressing::write`] per destination, and
 //! [`Addressing::hold`] where the next hop is not known. Short frames are not padded but for the stack's own: devices do.
 //!
+//! A device that filters has to let in the groups of [`macs_of_groups`]: without that of all hosts no querier is heard, and
+//! switches forget the member.
+//!
 //! Not spoken: IPv6, fragments (one MTU for all; [`StackEvent::Fragment`] counts whoever exceeds it), IP routes but the
 //! gateway, ICMP errors of our own.
 //!
@@ -68,7 +71,7 @@ pub use checksum::Sum;
 pub use config::{ConfigError, StackConfig};
 pub use counters::{AddressingCounters, AddressingEvent, StackCounters, StackEvent};
 pub use mac::MacAddress;
-pub use membership::IgmpVersion;
+pub use membership::{IgmpVersion, macs_of_groups};
 pub use receive::{Checksum, DeviceSays};
 pub use stack::{Datagram, Stack};
 pub use table::NeighbourReader;

@@ -127,6 +127,17 @@ fn a_silent_neighbour_is_looked_for_three_times_a_second_apart() {
     assert_eq!(pass(&mut stack, seconds(20), seconds(21), false).len(), 1);
 }
 
+/// A sender's miss may come late: the neighbour is being looked for, or found.
+#[test]
+fn who_is_known_or_looked_for_is_not_looked_for_again() {
+    let mut stack = settled(stack(1));
+    assert_eq!(ask_for(&mut stack, 2, seconds(10)).len(), 1);
+    assert_eq!(ask_for(&mut stack, 2, seconds(10)).len(), 0);
+    event(&mut stack, seconds(10), &arp_reply((mac(2), ip(2)), 1));
+    assert_eq!(ask_for(&mut stack, 2, seconds(10)).len(), 0);
+    assert_eq!(stack.counters().of(StackEvent::ArpAsked), 1);
+}
+
 #[test]
 fn a_used_neighbour_is_asked_by_unicast_before_it_is_given_up() {
     let mut stack = confirmed();

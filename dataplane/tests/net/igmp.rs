@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use dataplane::net::{IgmpVersion, MacAddress, Stack, StackConfig, StackEvent};
+use dataplane::net::{IgmpVersion, MacAddress, Stack, StackConfig, StackEvent, macs_of_groups};
 use etherparse::igmp::{MaxResponseCode, MembershipQueryType, MembershipQueryWithSourcesHeader};
 use etherparse::{IgmpHeader, IgmpType, IpNumber};
 
@@ -197,6 +197,15 @@ fn others_reports_and_unknown_messages_harm_nobody() {
     });
     let asked = message(NONE, ALL_HOSTS, igmp, &[]);
     assert_eq!(event(&mut stack, seconds(50), &asked), StackEvent::IgmpQuery);
+}
+
+#[test]
+fn a_filtering_device_lets_queriers_in() {
+    let groups = ["239.1.2.3:1", "239.129.2.3:1", "239.0.0.9:1", "239.0.0.9:2"];
+    let macs = macs_of_groups(&groups.map(|group| group.parse().unwrap()));
+    let expected = [[1, 0, 0x5e, 1, 2, 3], [1, 0, 0x5e, 0, 0, 9], [1, 0, 0x5e, 0, 0, 1]];
+    assert_eq!(macs, expected.map(MacAddress));
+    assert_eq!(macs_of_groups(&[]), []);
 }
 
 #[test]

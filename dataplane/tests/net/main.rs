@@ -1,4 +1,5 @@
-//! The network stack of one interface, from bytes that another library (`etherparse`) built, and read back by it.
+//! The network stack of one interface, from bytes that another library (`etherparse`) built, and read back by it; and with
+//! Linux at the other end of the wire.
 #![deny(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,6 +14,7 @@ mod exchange;
 mod ffi;
 mod frames;
 mod igmp;
+mod kernel;
 mod no_alloc;
 mod receive;
 mod send;

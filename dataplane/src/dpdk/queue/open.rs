@@ -9,7 +9,7 @@ use super::{Dpdk, HANDED_MAX, Network};
 use crate::dpdk::eal::Eal;
 use crate::dpdk::packet::{BURST, CACHE, Pool, PoolError};
 use crate::dpdk::port::{self, Device, Port, PortConfig};
-use crate::net::{MacAddress, Offload, Stack, StackConfig};
+use crate::net::{MacAddress, Offload, Stack, StackConfig, macs_of_groups};
 use crate::not_before::{NotBefore, Short};
 use crate::udp::Waker;
 
@@ -75,7 +75,7 @@ pub(super) fn open(eal: &Eal, mut config: DpdkConfig) -> Result<Dpdk, DpdkError>
     let groups: Result<Vec<_>, _> = config.groups.iter().map(|&group| v4(group)).collect();
     let groups = groups?;
     let mtu = config.port.mtu;
-    config.port.groups = groups.iter().map(|group| MacAddress::of_group(*group.ip()).0).collect();
+    config.port.groups = macs_of_groups(&groups).into_iter().map(|mac| mac.0).collect();
     let pools = match config.pools.take() {
         Some(pools) => pools,
         None => pools_for(eal, &config.port, None)?,
