@@ -49,7 +49,8 @@ pub(super) struct CaptureFile {
 
 impl Record {
     pub(super) fn new(snaplen: usize) -> Self {
-        let bytes = vec![0; snaplen].into_boxed_slice();
+        // Not zero: that would be memory which the system gives when it is first written, on the hot path.
+        let bytes = vec![0xff; snaplen].into_boxed_slice();
         Self { at: Instant::ZERO, direction: Direction::In, len: 0, kept: 0, bytes }
     }
 

@@ -156,6 +156,33 @@ fn what_was_pushed_is_there_when_the_capture_is_only_dropped() {
     assert!(read.end.is_some());
 }
 
+/// W1 at the stop: the writing thread is busy when the last frames come.
+#[test]
+fn what_was_pushed_before_the_stop_is_written() {
+    let file = path("stop");
+    for _ in 0..5 {
+        let config =
+            CaptureConfig { frames: 65_536, snaplen: 64, ..CaptureConfig::new(&file, "stop") };
+        let (capture, mut taps) = Capture::start(config, Clock::start(), 1).unwrap();
+        let mut pushed = 0;
+        let mut push = |count| {
+            for _ in 0..count {
+                taps[0].frame(Duration::from_nanos(pushed), Direction::In, &[&[7; 64]]);
+                pushed += 1;
+            }
+        };
+        while capture.totals().written == 0 {
+            push(20);
+            thread::sleep(Duration::from_micros(10));
+        }
+        push(100);
+        let totals = capture.stop().unwrap();
+        assert_eq!(totals, CaptureTotals { written: pushed, dropped: 0, past_limit: 0 });
+        assert_eq!(read(&file).frames.len() as u64, pushed);
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
 #[test]
 fn a_file_that_cannot_be_made_is_named_with_what_to_do() {
     let config = CaptureConfig::new("/nowhere/at/all.pcapng", "x");

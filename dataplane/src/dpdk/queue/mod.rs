@@ -31,7 +31,7 @@ use super::port::{PortHistory, PortStats, TxQueue};
 use crate::backend::{Arrival, BackendCounters, Instant, Queue};
 use crate::capture::Tap;
 use crate::clock::Clock;
-use crate::net::{AddressingCounters, StackCounters};
+use crate::net::{AddressingCounters, MacAddress, StackCounters};
 use crate::udp::Waker;
 
 /// How long a thread that waits sleeps between two looks at its device, at most: what a packet that comes meanwhile can be
@@ -141,6 +141,12 @@ impl Dpdk {
     pub fn stack_counters(&self) -> StackCounters {
         let network = self.network.as_ref();
         network.map(|network| network.receiver.stack.counters()).unwrap_or_default()
+    }
+
+    /// The host last heard that says our address is its own: to be told to the operator.
+    #[must_use]
+    pub fn duplicate(&self) -> Option<MacAddress> {
+        self.network.as_ref()?.receiver.stack.duplicate()
     }
 
     /// What happened to packets that were to be sent.
