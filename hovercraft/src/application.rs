@@ -23,7 +23,7 @@ use r2p2::refusal::{Reason, Refusal};
 use r2p2::service::{ChangesState, Context, Reply, Service};
 use raft_core::ids::{LogIndex, NodeId};
 
-use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told, Unasked};
+use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told};
 use crate::log_time::micros;
 use crate::table::Slot;
 use crate::totals::Refusals;
@@ -79,6 +79,16 @@ enum Ended {
     Refused(Reason),
 }
 
+/// What became of an entry, for those who asked again meanwhile.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Done {
+    /// Nothing to answer.
+    Nothing,
+    /// The reply is in the buffer, and names this index.
+    Ran { ended: Ended, executed: u64 },
+    Told { index: LogIndex, what: Told },
+}
+
 /// The application half, around a service.
 #[derive(Clone, Debug)]
 pub struct Application<S> {
@@ -86,6 +96,8 @@ pub struct Application<S> {
     settings: ApplicationSettings,
     kept: Vec<Kept>,
     reply: Vec<u8>,
+    /// Of the last entry.
+    done: Done,
     pool: Pool,
     long: LongSends,
     leaving: Leaving,
@@ -114,6 +126,7 @@ impl<S: Service> Application<S> {
             service,
             kept: Vec::new(),
             reply: Vec::with_capacity(64 << 10),
+            done: Done::Nothing,
             pool: Pool::new(2 * settings.long_answer_bytes),
             long: LongSends::new(long, settings.seed),
             leaving: Leaving::default(),
@@ -143,6 +156,11 @@ impl<S: Service> Application<S> {
         match command {
             Command::Execute(execute) => self.execute(now, &execute, transmit),
             Command::Tell(tell) => self.tell(now, &tell, transmit),
+            Command::Also(to) => {
+                if self.is_young(now, &to) {
+                    self.answer_done(now, &to, self.until(&to), transmit);
+                }
+            }
             Command::Kept { slot, index, to } => {
                 if self.is_young(now, &to) {
                     self.answer_kept(now, slot, index, &to, self.until(&to), transmit);
@@ -222,6 +240,7 @@ impl<S: Service> Application<S> {
     }
 
     fn execute(&mut self, now: Instant, execute: &Execute, transmit: &mut Transmit<'_>) {
+        self.done = Done::Nothing;
         if self.stopped {
             return; // A3
         }
@@ -229,20 +248,52 @@ impl<S: Service> Application<S> {
         self.log_time_us = execute.stamp_us;
         let ended = self.run(execute);
         let phase = if execute.read { Phase::Queried } else { Phase::Executed };
-        let id = execute.answer.map(|unasked| unasked.to.id()).unwrap_or_default();
+        let id = execute.answer.map(|to| to.id()).unwrap_or_default();
         self.trace.record(phase, execute.index, &id);
         if let Some(slot) = execute.keep {
             self.keep(slot, execute, ended);
         }
-        let executed = execute.reported_index;
-        if let Some(unasked) =
-            execute.answer.filter(|unasked| self.is_in_time(now, unasked, execute.stamp_us))
-        {
-            let until = self.until_unasked(&unasked, execute.stamp_us);
-            self.send(now, &unasked.to, until, ended, executed, transmit);
+        self.done = Done::Ran { ended, executed: execute.reported_index() };
+        self.answer_unasked(now, execute.answer.as_ref(), execute.stamp_us, transmit);
+    }
+
+    /// The replier's answer to the entry that was done last (A2).
+    fn answer_unasked(
+        &mut self,
+        now: Instant,
+        to: Option<&AnswerTo>,
+        stamp_us: u64,
+        transmit: &mut Transmit<'_>,
+    ) {
+        if let Some(to) = to.filter(|to| self.is_in_time(now, to, stamp_us)) {
+            self.answer_done(now, to, self.until_unasked(to, stamp_us), transmit);
         }
-        if let Some(to) = execute.also.filter(|to| self.is_young(now, to)) {
-            self.send(now, &to, self.until(&to), ended, executed, transmit);
+    }
+
+    /// Answers the entry that was done last.
+    fn answer_done(
+        &mut self,
+        now: Instant,
+        to: &AnswerTo,
+        until: Until,
+        transmit: &mut Transmit<'_>,
+    ) {
+        match self.done {
+            Done::Nothing => {}
+            Done::Ran { ended, executed } => self.send(now, to, until, ended, executed, transmit),
+            Done::Told { index, what } => match what {
+                Told::Opened { keep, .. } => {
+                    self.answer_kept(now, keep, index, to, until, transmit);
+                }
+                Told::Repetition { slot, first } => {
+                    self.answer_kept(now, slot, first, to, until, transmit);
+                }
+                Told::Closed => {
+                    self.reply.clear();
+                    self.send(now, to, until, Ended::Reply, index.to_wire(), transmit);
+                }
+                Told::Refused(reason) => self.send_refusal(to, reason, transmit),
+            },
         }
     }
 
@@ -286,7 +337,7 @@ impl<S: Service> Application<S> {
         let keep_max = execute.reply_keep_max as usize;
         let kept = slot_of(&mut self.kept, slot);
         kept.index = execute.index;
-        kept.reported = execute.reported_index;
+        kept.reported = execute.reported_index();
         kept.bytes.clear();
         kept.result = match ended {
             Ended::Refused(_) => KeptResult::Failed,
@@ -307,6 +358,7 @@ impl<S: Service> Application<S> {
     }
 
     fn tell(&mut self, now: Instant, tell: &Tell, transmit: &mut Transmit<'_>) {
+        self.done = Done::Nothing;
         if self.stopped {
             return; // A3
         }
@@ -320,27 +372,8 @@ impl<S: Service> Application<S> {
             kept.bytes.clear();
             kept.bytes.extend_from_slice(&OpeningReply { window, expiry_ms }.emit());
         }
-        let unasked = tell.answer.filter(|unasked| self.is_in_time(now, unasked, tell.stamp_us));
-        let also = tell.also.filter(|to| self.is_young(now, to));
-        let unasked =
-            unasked.map(|unasked| (unasked.to, self.until_unasked(&unasked, tell.stamp_us)));
-        let also = also.map(|to| (to, self.until(&to)));
-        for (to, until) in unasked.into_iter().chain(also) {
-            let executed = tell.index.to_wire();
-            match tell.what {
-                Told::Opened { keep, .. } => {
-                    self.answer_kept(now, keep, tell.index, &to, until, transmit);
-                }
-                Told::Repetition { slot, first } => {
-                    self.answer_kept(now, slot, first, &to, until, transmit);
-                }
-                Told::Closed => {
-                    self.reply.clear();
-                    self.send(now, &to, until, Ended::Reply, executed, transmit);
-                }
-                Told::Refused(reason) => self.send_refusal(&to, reason, transmit),
-            }
-        }
+        self.done = Done::Told { index: tell.index, what: tell.what };
+        self.answer_unasked(now, tell.answer.as_ref(), tell.stamp_us, transmit);
     }
 
     /// HC7d: from the kept reply, naming the index at which the request was executed.
@@ -448,9 +481,9 @@ impl<S: Service> Application<S> {
     }
 
     /// A2: until when an answer may leave that nobody asked for again.
-    fn until_unasked(&self, unasked: &Unasked, stamp_us: u64) -> Until {
+    fn until_unasked(&self, to: &AnswerTo, stamp_us: u64) -> Until {
         let ttl = self.settings.answer_ttl;
-        Until { own: unasked.arrived + ttl, log_us: stamp_us.saturating_add(micros(ttl)) }
+        Until { own: to.asked + ttl, log_us: stamp_us.saturating_add(micros(ttl)) }
     }
 
     /// A2: until when a repetition may be answered.
@@ -459,10 +492,10 @@ impl<S: Service> Application<S> {
     }
 
     /// A2, for an answer that nobody asked for again.
-    fn is_in_time(&mut self, now: Instant, unasked: &Unasked, stamp_us: u64) -> bool {
+    fn is_in_time(&mut self, now: Instant, to: &AnswerTo, stamp_us: u64) -> bool {
         let ttl = self.settings.answer_ttl;
-        let in_time = !unasked.to.plain
-            || (now.saturating_sub(unasked.arrived) <= ttl
+        let in_time = !to.plain
+            || (now.saturating_sub(to.asked) <= ttl
                 && self.heard_us.saturating_sub(stamp_us) <= micros(ttl));
         self.counters.too_late += u64::from(!in_time);
         in_time

@@ -1,4 +1,6 @@
 //! What the network half tells the application half, in order, through one ring, and what comes back.
+//!
+//! Each command is moved several times on its way: what is rare ([`Command::Also`]) has a command of its own.
 
 use r2p2::Instant;
 use r2p2::buffer::Body;
@@ -31,6 +33,8 @@ pub enum Command {
     Execute(Execute),
     /// A committed entry that only the replicated tables decide.
     Tell(Tell),
+    /// Answer the entry of the command before to somebody who asked again meanwhile, too (HC7d).
+    Also(AnswerTo),
     /// Answer a repetition from the kept reply; everything before it in the ring is applied by then (HC7d).
     Kept {
         /// Where the reply is kept.
@@ -75,10 +79,10 @@ pub const WANTED_MAX: usize = 8;
 /// A committed entry to execute.
 #[derive(Clone, Debug)]
 pub struct Execute {
-    /// Its place in the log; in mode `unreplicated` a count.
+    /// Its place in the log; in mode `unreplicated` a count, of which clients are not told.
     pub index: LogIndex,
-    /// Index to report to the client: 0 in mode `unreplicated`.
-    pub reported_index: u64,
+    /// The index is one of a log.
+    pub replicated: bool,
     /// Its log time in microseconds.
     pub stamp_us: u64,
     /// By `query`, here alone; else by `execute`.
@@ -91,19 +95,8 @@ pub struct Execute {
     pub reply_keep_max: u32,
     /// The longest reply.
     pub reply_max: u32,
-    /// This node is the replier.
-    pub answer: Option<Unasked>,
-    /// Somebody asked again meanwhile.
-    pub also: Option<AnswerTo>,
-}
-
-/// An answer that a replier owes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Unasked {
-    /// Whom.
-    pub to: AnswerTo,
-    /// Own time at which the entry came (HC3c).
-    pub arrived: Instant,
+    /// This node is the replier; counted as asked when the entry came (HC3c).
+    pub answer: Option<AnswerTo>,
 }
 
 /// A committed entry decided by the tables alone.
@@ -115,10 +108,8 @@ pub struct Tell {
     pub stamp_us: u64,
     /// What was decided.
     pub what: Told,
-    /// This node is the replier.
-    pub answer: Option<Unasked>,
-    /// Somebody asked again meanwhile.
-    pub also: Option<AnswerTo>,
+    /// This node is the replier; counted as asked when the entry came (HC3c).
+    pub answer: Option<AnswerTo>,
 }
 
 /// What the tables decided.
@@ -157,6 +148,17 @@ pub struct Completion {
     pub applied: LogIndex,
     /// The service panicked and its state does not stand: nothing more is executed.
     pub stopped: bool,
+}
+
+// As long as what is moved without a call.
+const _: () = assert!(size_of::<Command>() <= 112);
+
+impl Execute {
+    /// The index that clients are told: 0 in mode `unreplicated`.
+    #[must_use]
+    pub fn reported_index(&self) -> u64 {
+        if self.replicated { self.index.to_wire() } else { 0 }
+    }
 }
 
 impl AnswerTo {

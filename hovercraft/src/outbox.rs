@@ -92,6 +92,7 @@ impl Outbox {
     }
 
     /// Queues a command.
+    #[inline]
     pub fn command(&mut self, command: Command) {
         self.commands.push_back(command);
         self.items.push_back(Item::Command);

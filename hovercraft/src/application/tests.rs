@@ -48,15 +48,14 @@ fn entry(index: u64, read: bool, request: &[u8]) -> Command {
     let to = AnswerTo { session: 1, number: index, ..AnswerTo::default() };
     Command::Execute(Execute {
         index: LogIndex::from_wire(index),
-        reported_index: index,
+        replicated: true,
         stamp_us: 0,
         read,
         body: Body::copy_from(request),
         keep: None,
         reply_keep_max: 1 << 10,
         reply_max: 1 << 10,
-        answer: Some(Unasked { to, arrived: Duration::ZERO }),
-        also: None,
+        answer: Some(to),
     })
 }
 
@@ -69,8 +68,7 @@ fn hc3c_a_long_plain_answer_stops_leaving_when_it_is_too_late() {
         let body = vec![1; 100 * 1_400];
         let to = AnswerTo { plain, session: u64::from(!plain), number: 5, ..AnswerTo::default() };
         let Command::Execute(execute) = entry(1, false, &body) else { unreachable!() };
-        let execute =
-            Execute { reply_max: 1 << 20, answer: Some(Unasked { to, arrived: ms(0) }), ..execute };
+        let execute = Execute { reply_max: 1 << 20, answer: Some(to), ..execute };
         let (mut sent, us) = (0, Duration::from_micros);
         let mut transmit = |_: SocketAddr, _: &[u8], _: &[u8]| sent += 1;
         let start = if by_log_time { ms(1) } else { us(399_700) };
@@ -116,4 +114,30 @@ fn hc7d_a_service_that_ended_answers_no_entry() {
     assert_eq!(answers(&mut application, entry(2, false, b"write")), 0, "it was not applied here");
     let completion = application.take_completion();
     assert_eq!((completion.commands, completion.applied), (2, LogIndex::from_wire(1)));
+}
+
+#[test]
+fn hc7d_who_asked_again_meanwhile_is_answered_from_the_entry_before() {
+    let mut application = application();
+    let to = AnswerTo { session: 1, number: 7, ..AnswerTo::default() };
+    assert_eq!(answers(&mut application, Command::Also(to)), 0, "nothing was done yet");
+    for read in [false, true] {
+        let Command::Execute(execute) = entry(1, read, b"bytes") else { unreachable!() };
+        let unanswered = Command::Execute(Execute { answer: None, ..execute });
+        assert_eq!(answers(&mut application, unanswered), 0);
+        let mut bytes = Vec::new();
+        application.handle(Duration::ZERO, 0, Command::Also(to), &mut |_, _, payload| {
+            bytes.extend_from_slice(payload);
+        });
+        assert_eq!(bytes, b"bytes");
+    }
+    let refused = Told::Refused(Reason::UnknownSession);
+    let tell = Tell { index: LogIndex::from_wire(2), stamp_us: 0, what: refused, answer: None };
+    assert_eq!(answers(&mut application, Command::Tell(tell)), 0);
+    assert_eq!(answers(&mut application, Command::Also(to)), 1);
+    assert_eq!(application.refusals.iter().map(|(_, count)| count).sum::<u64>(), 1);
+    assert_eq!(answers(&mut application, entry(3, false, b"panic")), 1);
+    assert_eq!(answers(&mut application, Command::Also(to)), 1, "it failed, for all who asked");
+    assert_eq!(answers(&mut application, entry(4, false, b"write")), 0, "A3");
+    assert_eq!(answers(&mut application, Command::Also(to)), 0, "A3");
 }

@@ -9,7 +9,7 @@ use r2p2::refusal::Reason;
 use raft_core::ids::LogIndex;
 
 use super::Replica;
-use crate::command::{AnswerTo, Command, Execute, Unasked};
+use crate::command::{AnswerTo, Command, Execute};
 use crate::entry::{EntryKind, Request};
 use crate::log_time::micros;
 use crate::table::{Decision, Slot};
@@ -71,15 +71,14 @@ impl Replica {
         self.handed = index;
         let execute = Execute {
             index,
-            reported_index: 0,
+            replicated: false,
             stamp_us: entry.stamp_us,
             read: entry.kind == EntryKind::Read,
             body,
             keep,
             reply_keep_max: self.keep_max(keep),
             reply_max: self.limits.reply_max,
-            answer: Some(Unasked { to: asker, arrived: asker.asked }),
-            also: None,
+            answer: Some(asker),
         };
         self.pending.push_back(index);
         self.command(Command::Execute(execute));

@@ -9,7 +9,7 @@ use raft_core::ids::{LogIndex, Term};
 
 use super::{Core, Replica};
 use crate::audit::{AuditEntry, Decided};
-use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told, Unasked};
+use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told};
 use crate::entry::Request;
 use crate::log_meta::EntryMeta;
 use crate::log_time::micros;
@@ -26,7 +26,8 @@ impl Replica {
             if index > core.commit() {
                 return;
             }
-            let entry = *core.entry(index).expect("HC1a: a committed entry is in the log");
+            let entry = core.entry(index).expect("HC1a: a committed entry is in the log");
+            let term = entry.term;
             match entry.payload {
                 Payload::NoOp => self.record(index, None, Decided::Executed),
                 Payload::Configuration => {
@@ -35,9 +36,8 @@ impl Replica {
                 }
                 Payload::Command(request) => {
                     let answers = answers_here(core, index, &request)
-                        && !self.is_late_of_earlier_term(entry.term, &request);
-                    let meta = *self.meta.get(index).expect("an unapplied entry has its meta");
-                    self.decide(index, &request, &meta, answers);
+                        && !self.is_late_of_earlier_term(term, &request);
+                    self.decide(index, &request, answers);
                     // Reads that others answer are not handed over.
                     if self.pending.back() == Some(&index) {
                         let (id, replier) = (&request.id, request.replier);
@@ -67,57 +67,65 @@ impl Replica {
     }
 
     /// Decides one entry and queues what the application half has to do for it, if anything.
-    fn decide(&mut self, index: LogIndex, request: &Request, meta: &EntryMeta, answers: bool) {
-        let to = AnswerTo {
+    fn decide(&mut self, index: LogIndex, request: &Request, answers: bool) {
+        let meta = self.meta.get(index).expect("an unapplied entry has its meta");
+        let EntryMeta { body, arrived, adds, asked_again, .. } = *meta;
+        let answer = answers.then(|| AnswerTo {
             client: request.client,
             plain: request.plain,
             session: request.id.session,
             number: request.id.number,
-            asked: meta.arrived,
-        };
-        let answer = answers.then_some(Unasked { to, arrived: meta.arrived });
-        let also = meta.asked_again;
-        self.unapplied.subtract(meta.adds);
+            asked: arrived,
+        });
+        self.unapplied.subtract(adds);
         let decision = self.table.decide(index, request, &self.limits, self.cluster_id);
         self.record(index, Some(request), decided(&decision));
-        let tell =
-            |what| Command::Tell(Tell { index, stamp_us: request.stamp_us, what, answer, also });
         let (keep, read) = match decision {
             Decision::Execute { slot } => (Some(slot), false),
-            Decision::ExecuteRead if answer.is_some() || also.is_some() => (None, true),
+            Decision::ExecuteRead if answer.is_some() || asked_again.is_some() => (None, true),
             Decision::ExecuteRead | Decision::Dropped => return,
-            Decision::Opened { session, slot } => {
-                let expiry = self.limits.session_expiry.as_millis();
-                let opened = Told::Opened {
-                    session,
-                    window: self.limits.session_window,
-                    expiry_ms: u32::try_from(expiry).unwrap_or(u32::MAX),
-                    keep: slot,
-                };
-                return self.give(index, tell(opened));
+            decision => {
+                let what = self.told(decision);
+                let tell = Tell { index, stamp_us: request.stamp_us, what, answer };
+                return self.give(index, Command::Tell(tell), asked_again);
             }
-            Decision::Closed => return self.give(index, tell(Told::Closed)),
-            Decision::Repetition(kept) => {
-                self.counters.repetitions_applied += 1;
-                let what = Told::Repetition { slot: kept.slot, first: kept.index };
-                return self.give(index, tell(what));
-            }
-            Decision::Refused(reason) => return self.give(index, tell(Told::Refused(reason))),
         };
-        let body = meta.body.map(|at| self.store.body(at).clone()).expect("HC1a");
         let execute = Execute {
             index,
-            reported_index: index.to_wire(),
+            replicated: true,
             stamp_us: request.stamp_us,
             read,
-            body,
+            body: self.store.body(body.expect("HC1a")).clone(),
             keep,
             reply_keep_max: self.keep_max(keep),
             reply_max: self.limits.reply_max,
             answer,
-            also,
         };
-        self.give(index, Command::Execute(execute));
+        self.give(index, Command::Execute(execute), asked_again);
+    }
+
+    /// What the application half is told of a decision that executes nothing.
+    fn told(&mut self, decision: Decision) -> Told {
+        match decision {
+            Decision::Opened { session, slot } => {
+                let expiry = self.limits.session_expiry.as_millis();
+                Told::Opened {
+                    session,
+                    window: self.limits.session_window,
+                    expiry_ms: u32::try_from(expiry).unwrap_or(u32::MAX),
+                    keep: slot,
+                }
+            }
+            Decision::Closed => Told::Closed,
+            Decision::Repetition(kept) => {
+                self.counters.repetitions_applied += 1;
+                Told::Repetition { slot: kept.slot, first: kept.index }
+            }
+            Decision::Refused(reason) => Told::Refused(reason),
+            Decision::Execute { .. } | Decision::ExecuteRead | Decision::Dropped => {
+                unreachable!("{decision:?} is no news")
+            }
+        }
     }
 
     /// Longest reply that is kept in `slot`. HC12: beyond the room for replies none is but an empty one, on every node alike.
@@ -129,13 +137,18 @@ impl Replica {
         0
     }
 
-    /// Queues the command of an entry.
-    fn give(&mut self, index: LogIndex, command: Command) {
+    /// Queues the command of an entry. Who asked again is answered, too, while the application half has room; else asks again.
+    #[inline]
+    fn give(&mut self, index: LogIndex, command: Command, asked_again: Option<AnswerTo>) {
         self.pending.push_back(index);
         self.command(command);
+        if let Some(to) = asked_again.filter(|_| self.outstanding < self.settings.commands_max) {
+            self.command(Command::Also(to));
+        }
     }
 
     /// Queues any command.
+    #[inline]
     pub(super) fn command(&mut self, command: Command) {
         self.outstanding += 1;
         self.outbox.command(command);
