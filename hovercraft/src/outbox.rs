@@ -1,4 +1,4 @@
-//! What a replica wants done, in order, until the driver has done it.
+//! What a replica wants done, until the driver has done it: packets in order, then commands in order.
 //!
 //! Packets stand in one arena that is emptied with the queue: sending allocates nothing. A full arena drops the packet and counts
 //! it: a lost packet is an ordinary event here.
@@ -34,6 +34,7 @@ pub enum Output<'a> {
     Command(Command),
 }
 
+/// A packet.
 #[derive(Clone, Debug)]
 enum Item {
     ToNodes {
@@ -45,8 +46,6 @@ enum Item {
         to: SocketAddr,
         packet: Range<usize>,
     },
-    /// The next of the commands, which are longer than all else.
-    Command,
 }
 
 /// The queue of one replica.
@@ -95,25 +94,20 @@ impl Outbox {
     #[inline]
     pub fn command(&mut self, command: Command) {
         self.commands.push_back(command);
-        self.items.push_back(Item::Command);
     }
 
-    /// The next effect, oldest first.
+    /// The next effect.
+    #[inline]
     pub fn poll(&mut self) -> Option<Output<'_>> {
         let Some(item) = self.items.pop_front() else {
             self.bytes.clear();
-            return None;
+            return self.commands.pop_front().map(Output::Command);
         };
         Some(match item {
             Item::ToNodes { nodes, packet, needs } => {
                 Output::ToNodes { nodes, packet: &self.bytes[packet], needs }
             }
             Item::ToClient { to, packet } => Output::ToClient { to, packet: &self.bytes[packet] },
-            Item::Command => {
-                let command = self.commands.pop_front();
-                let Some(command) = command else { unreachable!("an item for each command") };
-                Output::Command(command)
-            }
         })
     }
 

@@ -8,7 +8,7 @@
 //! - R1. A node whose queue is at the bound, or that has not reported in this term, is not chosen.
 //! - R2. With nobody to choose, the request waits unordered; it is not dropped here.
 //!
-//! Cost: one pass over at most 16 counters per entry appended, one visit per entry and node when it reports.
+//! Cost: one addition per entry appended, one look at each candidate to choose one, one visit per entry and node when it reports.
 
 use raft_core::ids::{LogIndex, NodeId, NodeSet};
 
@@ -41,7 +41,10 @@ const NODES: usize = NodeId::MAX_NODES as usize;
 pub struct Repliers {
     policy: ReplierPolicy,
     bound: u64,
-    queue: [u64; NODES],
+    /// Writes appended. Total: each is one more for everybody.
+    writes: u64,
+    /// What `writes` was, or would have been, with each node's queue empty.
+    emptied_at: [u64; NODES],
     applied: [Option<LogIndex>; NODES],
     rotation: u8,
     random: u64,
@@ -54,7 +57,8 @@ impl Repliers {
         Self {
             policy,
             bound: bound.into(),
-            queue: [0; NODES],
+            writes: 0,
+            emptied_at: [0; NODES],
             applied: [None; NODES],
             rotation: 0,
             random: seed | 1,
@@ -63,7 +67,6 @@ impl Repliers {
 
     /// A new term: reports of earlier ones do not count (R1).
     pub fn reset(&mut self) {
-        self.queue = [0; NODES];
         self.applied = [None; NODES];
     }
 
@@ -71,16 +74,19 @@ impl Repliers {
     pub fn appended(&mut self, work: Work) {
         match work {
             Work::Nothing => {}
-            Work::Write => {
-                for (queue, applied) in self.queue.iter_mut().zip(&self.applied) {
-                    *queue += u64::from(applied.is_some());
-                }
-            }
-            Work::Read(node) if self.applied[node.place()].is_some() => {
-                self.queue[node.place()] += 1;
-            }
-            Work::Read(_) => {}
+            Work::Write => self.writes += 1,
+            Work::Read(node) => self.set_queue(node, self.queue(node) + 1),
         }
+    }
+
+    /// Of a node that has reported in this term; without a meaning for another.
+    fn queue(&self, node: NodeId) -> u64 {
+        self.writes.wrapping_sub(self.emptied_at[node.place()])
+    }
+
+    fn set_queue(&mut self, node: NodeId, queue: u64) {
+        // Who has more to execute than was ever written here has reads, or entries of earlier terms.
+        self.emptied_at[node.place()] = self.writes.wrapping_sub(queue);
     }
 
     /// `node` has applied everything up to `applied`; `work` tells what an index of the leader's log costs. `held` are the indexes
@@ -107,15 +113,17 @@ impl Repliers {
             return;
         }
         self.applied[at] = Some(applied);
-        self.queue[at] = match before {
+        let queue = match before {
             _ if applied < base => last.since(applied),
             Some(before) if before >= base => {
                 let done = count(before, applied, mine);
-                assert!(done <= self.queue[at], "R1: a node applied more than it was given");
-                self.queue[at] - done
+                let given = self.queue(node);
+                assert!(done <= given, "R1: a node applied more than it was given");
+                given - done
             }
             _ => count(applied, last, mine),
         };
+        self.set_queue(node, queue);
     }
 
     /// The node to answer the next entry, of `eligible` ones, or `None` when none has room (R2).
@@ -124,37 +132,34 @@ impl Repliers {
             ReplierPolicy::Leader => eligible.and(NodeSet::only(leader)),
             ReplierPolicy::Jbsq | ReplierPolicy::Random => eligible,
         };
-        let has_room = |node: &NodeId| {
-            self.applied[node.place()].is_some() && self.queue[node.place()] < self.bound
-        };
-        let open = candidates.iter().filter(has_room);
         let chosen = match self.policy {
             ReplierPolicy::Random => {
-                let count = open.count();
+                let count = candidates.iter().filter(|node| self.has_room(*node)).count();
                 let nth = self.draw(count)?;
-                candidates
-                    .iter()
-                    .filter(|node| {
-                        self.applied[node.place()].is_some()
-                            && self.queue[node.place()] < self.bound
-                    })
-                    .nth(nth)
+                candidates.iter().filter(|node| self.has_room(*node)).nth(nth)
             }
             ReplierPolicy::Jbsq | ReplierPolicy::Leader => {
                 let turn = |node: NodeId| {
                     (node.number() + NodeId::MAX_NODES - self.rotation) % NodeId::MAX_NODES
                 };
-                open.min_by_key(|&node| (self.queue[node.place()], turn(node)))
+                // The bound has 32 bits: queue and turn are one number.
+                let open = candidates.iter().filter(|node| self.has_room(*node));
+                open.min_by_key(|&node| self.queue(node) << 8 | u64::from(turn(node)))
             }
         }?;
         self.rotation = (chosen.number() + 1) % NodeId::MAX_NODES;
         Some(chosen)
     }
 
+    /// R1.
+    fn has_room(&self, node: NodeId) -> bool {
+        self.applied[node.place()].is_some() && self.queue(node) < self.bound
+    }
+
     /// Depth of a node's queue; `None` before it reported in this term.
     #[must_use]
     pub fn depth(&self, node: NodeId) -> Option<u64> {
-        self.applied[node.place()].map(|_| self.queue[node.place()])
+        self.applied[node.place()].map(|_| self.queue(node))
     }
 
     /// The applied index that a node reported in this term.
@@ -165,7 +170,8 @@ impl Repliers {
 
     /// What decides of the next choice, chance apart: queues, applied indexes, whose turn it is.
     pub(crate) fn protocol_state(&self) -> (Vec<u64>, Vec<Option<LogIndex>>, u8) {
-        (self.queue.to_vec(), self.applied.to_vec(), self.rotation)
+        let queues = NodeId::all().map(|node| self.depth(node).unwrap_or(0)).collect();
+        (queues, self.applied.to_vec(), self.rotation)
     }
 
     /// A number below `count`; `None` when there is none (xorshift).

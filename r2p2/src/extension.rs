@@ -90,6 +90,7 @@ impl Extension {
     }
 
     /// What bytes 8..32 mean, `executed` apart.
+    #[inline]
     pub(crate) fn from_raw(raw: &RawExtension) -> Result<Self, ParseError> {
         if raw.version != VERSION {
             return Err(ParseError::Version(raw.version));

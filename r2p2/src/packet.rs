@@ -65,6 +65,7 @@ impl<'a> Packet<'a> {
     /// # Errors
     ///
     /// [`ParseError`] names the first thing wrong; the caller counts it and drops the packet.
+    #[inline]
     pub fn parse(datagram: &'a [u8]) -> Result<Self, ParseError> {
         let Ok((raw, payload)) = RawHeader::read_from_prefix(datagram) else {
             return Err(ParseError::Truncated(datagram.len()));
@@ -127,6 +128,7 @@ fn extended_len(kind: MessageKind) -> Option<usize> {
 }
 
 /// P2 and P4.
+#[inline]
 fn agree(header: &Header, extension: &Extension) -> Result<(), ParseError> {
     let order = match header.place {
         Place::First { packets } => (packets, packets == extension.packets),

@@ -89,6 +89,7 @@ impl Reassembly {
     }
 
     /// Takes a packet of a request.
+    #[inline]
     pub fn request(
         &mut self,
         arrived: Arrived,
@@ -246,6 +247,7 @@ impl Reassembly {
     }
 
     /// A message of one packet: nothing of it is kept.
+    #[inline]
     fn single(
         &mut self,
         arrived: Arrived,

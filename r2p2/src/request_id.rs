@@ -47,7 +47,9 @@ impl RequestId {
     /// The id of a request from `client`.
     #[must_use]
     pub fn new(client: ClientAddress, session: u64, number: u64) -> Self {
-        let client = if session == 0 { client } else { ClientAddress::default() };
+        if session != 0 {
+            return Self { session, number, client: ClientAddress::default() };
+        }
         Self { session, number, client }
     }
 }

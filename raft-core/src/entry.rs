@@ -67,9 +67,15 @@ impl<C> Configuration<C> {
     /// The one incarnation that this configuration gives to `id`; `None` when it gives none, or two (HC3a).
     #[must_use]
     pub fn incarnation_of(&self, id: NodeId) -> Option<Member> {
-        let mut all = self.voters.iter().chain(&self.outgoing).chain(&self.learners);
-        let first = *all.find(|member| member.id == id)?;
-        all.all(|member| member.id != id || *member == first).then_some(first)
+        let mut found = None;
+        for part in [&self.voters, &self.outgoing, &self.learners] {
+            for member in part {
+                if member.id == id && *found.get_or_insert(*member) != *member {
+                    return None;
+                }
+            }
+        }
+        found
     }
 
     /// Everybody named, by id.

@@ -149,6 +149,16 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             .map(|found| found.matched)
     }
 
+    /// How far every member of the configuration in force is known to hold this leader's log; zero when this node does not lead.
+    #[must_use]
+    pub fn held_by_all(&self) -> LogIndex {
+        if self.election.role != Role::Leader {
+            return LogIndex::ZERO;
+        }
+        let reachable = self.leading.followers.iter().filter(|progress| progress.reachable);
+        reachable.map(|progress| progress.matched).fold(self.disk.index(), LogIndex::min)
+    }
+
     /// What the leader knows of its followers; empty when this node does not lead.
     #[must_use]
     pub fn followers(&self) -> &[Progress] {

@@ -7,13 +7,12 @@ use raft_core::ids::{LogIndex, NodeSet, Seq, Term};
 use raft_core::message::{Append, Message};
 use raft_core::output::Output as CoreOutput;
 
-use super::{Core, Mode, Replica, nodes};
+use super::{Core, Mode, Replica, is_leader, nodes};
 use crate::entry::Request;
-use crate::log_meta::{EntryMeta, Unapplied};
+use crate::log_meta::{EntryMeta, LogMeta, Unapplied};
 use crate::log_time::LastStamp;
 use crate::store::BodyRef;
 use crate::trace::Phase;
-use crate::wire::PACKET_MAX;
 
 impl Replica {
     /// Does what the core wants, until it wants nothing more. Entries that are new in the log came at `arrived`.
@@ -33,9 +32,9 @@ impl Replica {
                         self.trace.record(Phase::Committed, index, &RequestId::default());
                     }
                     CoreOutput::Send { to, message, needs } => {
-                        let mut packet = [0; PACKET_MAX];
-                        let len = self.encoder.raft(&mut packet, &self.head(now), &message);
-                        self.outbox.to_nodes(NodeSet::only(to), &packet[..len], needs);
+                        let head = self.head(now);
+                        let len = self.encoder.raft(&mut self.packet, &head, &message);
+                        self.outbox.to_nodes(NodeSet::only(to), &self.packet[..len], needs);
                         if matches!(message, Message::Ack { .. } | Message::Reject { .. }) {
                             self.told = (self.applied, now);
                         }
@@ -62,39 +61,36 @@ impl Replica {
 
     /// Gives every entry that is new in the log its meta, and pins its body (HC1a, S1).
     fn sync_meta(&mut self, arrived: Instant) {
-        while let Some(core) = &self.core
-            && self.meta.last() < core.last_index()
-        {
-            let entry = core.entry(self.meta.last().next());
-            let entry = entry.expect("the log has every entry up to its last");
-            if let Payload::Command(request) = entry.payload {
+        let Self { core: Some(core), meta, store, unapplied, trace, .. } = self else { return };
+        let phase = if is_leader(core) { Phase::Ordered } else { Phase::Appended };
+        while meta.last() < core.last_index() {
+            let index = meta.last().next();
+            let entry = core.entry(index).expect("the log has every entry up to its last");
+            if let Payload::Command(request) = &entry.payload {
                 let key = nodes::key_of(entry).expect("a command names a body");
-                let body = self.store.find(&key).expect("HC1a: no entry without its body");
-                let term = core.term();
-                self.bind(&request, body, term, arrived);
+                let body = store.find(&key).expect("HC1a: no entry without its body");
+                trace.record_more(phase, index, &request.id, request.replier, 0);
+                store.pin(body, index);
+                bind(meta, unapplied, request, body, core.term(), arrived);
             } else {
-                let stamp = self.meta.last_stamp();
-                self.meta.push(EntryMeta { arrived, stamp, ..EntryMeta::default() });
+                let stamp = meta.last_stamp();
+                meta.push(EntryMeta { arrived, stamp, ..EntryMeta::default() });
             }
         }
     }
 
-    /// The next entry of the log is this request, with this body.
-    pub(super) fn bind(&mut self, request: &Request, body: BodyRef, term: Term, arrived: Instant) {
-        let index = self.meta.last().next();
-        let phase = if self.leads() { Phase::Ordered } else { Phase::Appended };
-        self.trace.record_more(phase, index, &request.id, request.replier, 0);
+    /// The entry at `index`, which this leader has just appended, is this request, with this body.
+    pub(super) fn bind_own(
+        &mut self,
+        index: LogIndex,
+        request: &Request,
+        body: BodyRef,
+        term: Term,
+        now: Instant,
+    ) {
+        self.trace.record_more(Phase::Ordered, index, &request.id, request.replier, 0);
         self.store.pin(body, index);
-        let adds = Unapplied::of(request);
-        self.unapplied.add(adds);
-        let stamp = LastStamp { stamp_us: request.stamp_us, appended_at: arrived, term };
-        self.meta.push(EntryMeta {
-            arrived,
-            stamp,
-            body: Some(body),
-            adds,
-            ..EntryMeta::default()
-        });
+        bind(&mut self.meta, &mut self.unapplied, request, body, term, now);
     }
 
     /// HC8: truncation returns bodies to the unordered set, with their age.
@@ -118,10 +114,9 @@ impl Replica {
     }
 
     fn send_append(&mut self, now: Instant, to: NodeSet, append: Append, needs: Seq) {
-        let mut packet = [0; PACKET_MAX];
         let head = self.head(now);
         let Some(core) = &self.core else { return };
-        let mut writer = self.encoder.append(&mut packet, &head, &append);
+        let mut writer = self.encoder.append(&mut self.packet, &head, &append);
         let places = 0..usize::from(append.count);
         let indexes = places.map(|place| append.previous_index.plus(1 + place as u64));
         let mut configures = false;
@@ -152,7 +147,7 @@ impl Replica {
             }
         }
         let len = writer.finish();
-        self.outbox.to_nodes(to, &packet[..len], needs);
+        self.outbox.to_nodes(to, &self.packet[..len], needs);
         if append.count > 0 {
             self.counters.appends_sent += u64::from(to.len());
         } else {
@@ -166,4 +161,19 @@ impl Replica {
             self.recovery.clear(&mut self.pool);
         }
     }
+}
+
+/// The next entry of the log is this request, with this body, which is pinned.
+fn bind(
+    meta: &mut LogMeta,
+    unapplied: &mut Unapplied,
+    request: &Request,
+    body: BodyRef,
+    term: Term,
+    arrived: Instant,
+) {
+    let adds = Unapplied::of(request);
+    unapplied.add(adds);
+    let stamp = LastStamp { stamp_us: request.stamp_us, appended_at: arrived, term };
+    meta.push(EntryMeta { arrived, stamp, body: Some(body), adds, ..EntryMeta::default() });
 }

@@ -48,19 +48,19 @@ impl Replica {
         if !is_leader(core) {
             return self.store.release(self.held_by_all.min(applied), &mut self.pool);
         }
-        let everybody = core.configuration().everybody();
-        let held = everybody.iter().map(|id| core.match_index(id).unwrap_or_default()).min();
-        let held = held.unwrap_or_default();
+        let held = core.held_by_all();
         self.held_by_all = self.held_by_all.max(held);
         self.store.release(held.min(applied), &mut self.pool);
+        if !is_full || core.is_transferring() {
+            return;
+        }
         let last = core.last_index();
         let better = |id: &NodeId| {
             core.match_index(*id) == Some(last)
                 && self.repliers.applied(*id).is_some_and(|theirs| theirs > applied)
         };
-        let voters = core.configuration().voters.iter().map(|voter| voter.id);
-        let successor = { voters }.find(better).filter(|_| is_full);
-        if let Some(to) = successor.filter(|_| !core.is_transferring()) {
+        let mut voters = core.configuration().voters.iter().map(|voter| voter.id);
+        if let Some(to) = voters.find(better) {
             let started = self.hand_leadership_over(now, Some(to));
             self.counters.handed_over_full += u64::from(started);
         }

@@ -52,7 +52,7 @@ use crate::store::Store;
 use crate::table::Table;
 use crate::totals::Refusals;
 use crate::trace::Trace;
-use crate::wire::{BodyHashKey, Encoder, GroupConfig, Head, Way};
+use crate::wire::{BodyHashKey, Encoder, GroupConfig, Head, PACKET_MAX, Packet, Way};
 
 mod alone;
 mod bodies;
@@ -136,6 +136,8 @@ pub struct Replica {
     wants_configuration: bool,
     chunks_left: u32,
     scratch: Vec<Entry<Request>>,
+    /// The packet being written.
+    packet: Box<Packet>,
     configuration_bytes: Vec<u8>,
     audit: VecDeque<AuditEntry>,
     /// Who last spoke another version, and which.
@@ -186,6 +188,7 @@ impl Replica {
             wants_configuration: false,
             chunks_left: CHUNKS_PER_TURN,
             scratch: Vec::with_capacity(crate::wire::ENTRIES_MAX),
+            packet: Box::new([0; PACKET_MAX]),
             configuration_bytes: Vec::new(),
             audit: VecDeque::new(),
             other_version: None,
@@ -262,7 +265,8 @@ impl Replica {
         self.store.expire(now, self.heard.passed_us(), expiry, &mut self.pool);
     }
 
-    /// What to do next, oldest first.
+    /// What to do next: packets, oldest first, then commands, oldest first.
+    #[inline]
     pub fn poll_output(&mut self) -> Option<Output<'_>> {
         self.outbox.poll()
     }
@@ -284,7 +288,7 @@ impl Replica {
             self.reassembly.deadline(),
             self.store.expires_at(self.limits.unordered_expiry),
         ];
-        others.into_iter().flatten().min().unwrap_or(Instant::MAX)
+        others.into_iter().fold(Instant::MAX, |first, at| first.min(at.unwrap_or(Instant::MAX)))
     }
 
     /// The highest log time heard from the newest leader, in microseconds: the application half judges late answers by it (HC3c).

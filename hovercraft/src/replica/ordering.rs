@@ -115,7 +115,7 @@ impl Replica {
             }
         };
         assert!(index == self.meta.last().next(), "HC1a: every entry before has its body");
-        self.bind(&request, at, term, now);
+        self.bind_own(index, &request, at, term, now);
         self.counters.ordered += 1;
         self.repliers.appended(work_of(&request));
         true

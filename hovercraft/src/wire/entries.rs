@@ -62,8 +62,8 @@ impl<'a> Entries<'a> {
 
     /// Whether a configuration stands last; `None` when one stands anywhere else.
     pub(super) fn configuration_is_last(&self) -> Option<bool> {
-        let place = self.iter().position(|entry| entry.payload == Payload::Configuration);
-        match place {
+        let mut kinds = self.bytes.as_chunks::<ENTRY_LEN>().0.iter().map(|entry| entry[KIND_AT]);
+        match kinds.position(|kind| kind == CONFIGURATION << 4) {
             None => Some(false),
             Some(place) => (place + 1 == self.len()).then_some(true),
         }

@@ -65,6 +65,8 @@ pub(super) struct Requests {
     table: Table<Number, Open>,
     /// Last bucket looked at, counted from the epoch.
     turned_to: u64,
+    /// All buckets after that one and before this one are empty.
+    filled_from: u64,
 }
 
 impl Key for Number {
@@ -107,7 +109,8 @@ impl Open {
 
 impl Requests {
     pub(super) fn new(capacity: usize, seed: u64, now: Instant) -> Self {
-        Self { table: Table::new(capacity, LISTS, seed), turned_to: ticks(now) }
+        let turned_to = ticks(now);
+        Self { table: Table::new(capacity, LISTS, seed), turned_to, filled_from: turned_to + 1 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -170,6 +173,12 @@ impl Requests {
         let part = u64::from(!open.due.subsec_nanos().is_multiple_of(1_000_000));
         let tick = (ticks(open.due) + part).max(turned_to + 1);
         self.table.move_to_end(place, bucket(tick));
+        // One that is more than a turn away is met earlier.
+        let met = turned_to + 1 + (tick - turned_to - 1) % TURN;
+        while self.filled_from < met && self.table.first(bucket(self.filled_from)).is_none() {
+            self.filled_from += 1;
+        }
+        self.filled_from = self.filled_from.min(met);
     }
 
     /// A request that has come due; it is to be removed, repeated or to wait again before the next call.
@@ -186,6 +195,7 @@ impl Requests {
             }
         }
         self.turned_to = self.turned_to.max(now_tick);
+        self.filled_from = self.filled_from.max(self.turned_to + 1);
         self.table.first(DUE)
     }
 
@@ -195,7 +205,7 @@ impl Requests {
             return None;
         }
         let fresh = self.table.first(FRESH).map(|place| self.get(place).give_up_at);
-        let wheel = (self.turned_to + 1..=self.turned_to + TURN)
+        let wheel = (self.filled_from..=self.turned_to + TURN)
             .find(|&tick| self.table.first(bucket(tick)).is_some())
             .map(Duration::from_millis);
         fresh.into_iter().chain(wheel).min()
