@@ -85,8 +85,14 @@ enum Done {
     /// Nothing to answer.
     Nothing,
     /// The reply is in the buffer, and names this index.
-    Ran { ended: Ended, executed: u64 },
-    Told { index: LogIndex, what: Told },
+    Ran {
+        ended: Ended,
+        executed: u64,
+    },
+    Told {
+        index: LogIndex,
+        what: Told,
+    },
 }
 
 /// The application half, around a service.

@@ -37,15 +37,8 @@ pub enum Output<'a> {
 /// A packet.
 #[derive(Clone, Debug)]
 enum Item {
-    ToNodes {
-        nodes: NodeSet,
-        packet: Range<usize>,
-        needs: Seq,
-    },
-    ToClient {
-        to: SocketAddr,
-        packet: Range<usize>,
-    },
+    ToNodes { nodes: NodeSet, packet: Range<usize>, needs: Seq },
+    ToClient { to: SocketAddr, packet: Range<usize> },
 }
 
 /// The queue of one replica.

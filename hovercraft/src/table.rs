@@ -214,7 +214,9 @@ impl Table {
     /// Whether there is room for a reply in `slot`: as many are kept as fit the limit with the longest length, the lowest slots'.
     #[must_use]
     pub fn keeps_reply(slot: Slot, limits: &Limits) -> bool {
-        u64::from(slot.to_u32()) < limits.replies_max()
+        let keep_max = u64::from(limits.reply_keep_max.max(1));
+        // Without a division: as many as fit, this one among them.
+        (u64::from(slot.to_u32()) + 1) * keep_max <= limits.replies_bytes_max
     }
 
     /// Feeds `state` with all that decides, times as ages: tables that will decide alike under a shifted log time feed alike.

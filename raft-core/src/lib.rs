@@ -42,7 +42,7 @@
 //!     let now = raft.deadline();
 //!     raft.tick(now);
 //!     while let Some(output) = raft.poll_output() {
-//!         match output {
+//!         match *output {
 //!             Output::Persist { seq, .. } => raft.persisted(now, seq), // memory mode: at once
 //!             Output::Committed(index) => committed = index,
 //!             Output::BecameLeader { .. } => {} // propose from now on
@@ -53,9 +53,9 @@
 //!         raft.end_burst(now);
 //!     }
 //!     while let Some(output) = raft.poll_output() {
-//!         if let Output::Persist { seq, .. } = output {
+//!         if let Output::Persist { seq, .. } = *output {
 //!             raft.persisted(now, seq);
-//!         } else if let Output::Committed(index) = output {
+//!         } else if let Output::Committed(index) = *output {
 //!             committed = index;
 //!         }
 //!     }

@@ -93,15 +93,15 @@ impl Outputs {
         self.list.push(output);
     }
 
-    pub(crate) fn take(&mut self) -> Option<Output> {
-        let next = self.list.get(self.taken).copied();
-        if next.is_some() {
-            self.taken += 1;
-        } else {
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<&Output> {
+        if self.is_empty() {
             self.list.clear();
             self.taken = 0;
+            return None;
         }
-        next
+        self.taken += 1;
+        self.list.get(self.taken - 1)
     }
 
     /// Whether all are taken.

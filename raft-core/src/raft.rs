@@ -245,7 +245,8 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
 
     /// The next thing to do, oldest first.
     #[must_use]
-    pub fn poll_output(&mut self) -> Option<Output> {
+    #[inline]
+    pub fn poll_output(&mut self) -> Option<&Output> {
         self.outputs.take()
     }
 

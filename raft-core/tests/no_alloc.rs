@@ -64,7 +64,7 @@ impl Warm {
     }
 
     fn drain(&mut self, place: usize) {
-        while let Some(output) = self.nodes[place].poll_output() {
+        while let Some(&output) = self.nodes[place].poll_output() {
             match output {
                 Output::Persist { seq, what } => {
                     self.persists += u64::from(matches!(what, Persist::Entries { .. }));
@@ -158,7 +158,8 @@ fn an_append_to_all_is_one_output() {
     warm.nodes[0].end_burst(warm.now);
     let mut all = NodeSet::EMPTY;
     (1..9).for_each(|place| all.insert(id(place)));
-    let outputs: Vec<Output> = std::iter::from_fn(|| warm.nodes[0].poll_output()).collect();
+    let outputs: Vec<Output> =
+        std::iter::from_fn(|| warm.nodes[0].poll_output().copied()).collect();
     let [Output::Persist { .. }, Output::Append { to, append, needs }] = outputs[..] else {
         panic!("{outputs:?}");
     };

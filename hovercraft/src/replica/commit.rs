@@ -70,7 +70,7 @@ impl Replica {
     fn decide(&mut self, index: LogIndex, request: &Request, answers: bool) {
         let meta = self.meta.get(index).expect("an unapplied entry has its meta");
         let EntryMeta { body, arrived, adds, asked_again, .. } = *meta;
-        let answer = answers.then(|| AnswerTo {
+        let answer = answers.then_some(AnswerTo {
             client: request.client,
             plain: request.plain,
             session: request.id.session,

@@ -20,7 +20,7 @@ impl Replica {
         loop {
             let mut durable = Seq::ZERO;
             while let Some(output) = self.core.as_mut().and_then(Core::poll_output) {
-                match output {
+                match *output {
                     CoreOutput::Persist { seq, .. } => durable = durable.max(seq),
                     CoreOutput::Truncated { from } => self.on_truncated(from),
                     CoreOutput::BecameLeader { .. } => self.on_leading(),

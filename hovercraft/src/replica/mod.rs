@@ -288,7 +288,7 @@ impl Replica {
             self.reassembly.deadline(),
             self.store.expires_at(self.limits.unordered_expiry),
         ];
-        others.into_iter().fold(Instant::MAX, |first, at| first.min(at.unwrap_or(Instant::MAX)))
+        others.into_iter().flatten().min().unwrap_or(Instant::MAX)
     }
 
     /// The highest log time heard from the newest leader, in microseconds: the application half judges late answers by it (HC3c).

@@ -203,8 +203,9 @@ impl Kind {
             raw.commit.get(),
             raw.round.get(),
         ];
-        let unused = (0..8).filter(|bit| fields & (1 << bit) == 0);
-        if unused.map(|bit| values[bit]).any(|value| value != 0) {
+        let unused = |bit: usize| if fields >> bit & 1 == 0 { u64::MAX } else { 0 };
+        let set = (0..8).zip(values).fold(0, |set, (bit, value)| set | (value & unused(bit)));
+        if set != 0 {
             return Err(WireError::Field(Field::Unused));
         }
         let bounded = [
@@ -215,7 +216,8 @@ impl Kind {
             raw.log_time,
             raw.applied,
         ];
-        if bounded.iter().any(|number| number.get() >= NUMBER_MAX) {
+        // A power of two: numbers below it are so together.
+        if bounded.iter().fold(0, |all, number| all | number.get()) >= NUMBER_MAX {
             return Err(WireError::Field(Field::Number));
         }
         let nobody = raw.incarnation.get() == 0;

@@ -20,6 +20,7 @@ use crate::entry::ENTRY_LEN;
 /// # Errors
 ///
 /// [`WireError`] names the first thing wrong. Another version is named before the MAC is looked at, since it may have another.
+#[inline(always)]
 pub fn parse<'a>(
     packet: &'a [u8],
     key: Option<&MacKey>,
@@ -73,6 +74,7 @@ fn read_head(raw: &RawHead) -> Result<Head, WireError> {
     })
 }
 
+#[inline(always)]
 fn read_message<'a>(
     kind: Kind,
     raw: &RawHead,

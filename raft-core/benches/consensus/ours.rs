@@ -118,7 +118,7 @@ impl Ours {
 
     fn perform(&mut self, node: usize) {
         while let Some(output) = self.nodes[node].poll_output() {
-            match output {
+            match *output {
                 Output::Persist { seq, .. } => self.nodes[node].persisted(self.now, seq),
                 Output::Send { to, message, .. } => {
                     self.messages[to.place()].push((member(node), message));

@@ -166,7 +166,7 @@ impl Host {
     /// Performs what the node wants done.
     pub fn drain(&mut self, now: Instant) -> Vec<Event> {
         let mut events = Vec::new();
-        while let Some(output) = self.raft.poll_output() {
+        while let Some(&output) = self.raft.poll_output() {
             match output {
                 Output::Persist { seq, what } => {
                     events.push(Event::Did(output));
