@@ -11,6 +11,9 @@
 
 #include "shim.h"
 
+/* Header and check sequence, as rte_eth_dev_configure counts. */
+#define ETHERNET_OVERHEAD (RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN)
+
 int shim_errno(void)
 {
 	return rte_errno;
@@ -79,6 +82,10 @@ int shim_port_info(uint16_t port, struct shim_port_info *info)
 	info->socket = rte_eth_dev_socket_id(port);
 	info->min_mtu = theirs.min_mtu;
 	info->max_mtu = theirs.max_mtu;
+	/* Some drivers tell the longest frame only. */
+	if (theirs.max_mtu == UINT16_MAX && theirs.max_rx_pktlen > ETHERNET_OVERHEAD &&
+	    theirs.max_rx_pktlen - ETHERNET_OVERHEAD < UINT16_MAX)
+		info->max_mtu = theirs.max_rx_pktlen - ETHERNET_OVERHEAD;
 	info->max_rx_queues = theirs.max_rx_queues;
 	info->max_tx_queues = theirs.max_tx_queues;
 	info->rx_descriptors_max = theirs.rx_desc_lim.nb_max;

@@ -24,6 +24,16 @@ pub(crate) trait Lab {
     /// An address of the same network that nobody has.
     fn nobody(&self) -> SocketAddr;
 
+    /// Bytes of the longest packet.
+    fn packet_max(&self) -> usize {
+        2_048
+    }
+
+    /// Why this back end's device does not count what a full receive queue drops, if it does not.
+    fn drops_in_silence(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Lets packets arrive.
     fn pass_time(&mut self);
 
@@ -88,7 +98,8 @@ pub(crate) fn expect(lab: &mut dyn Lab, peer: &mut Peer, count: usize) -> Vec<Ke
         }
         kept.extend(came);
     }
-    assert_eq!(kept.len(), count, "{} at {}", lab.name(), peer.own);
+    let counters = peer.queue.counters();
+    assert_eq!(kept.len(), count, "{} at {}: {counters:?}", lab.name(), peer.own);
     kept
 }
 

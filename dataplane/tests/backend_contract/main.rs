@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "functions that only tests call")]
 
 #[cfg(feature = "dpdk")]
-mod cables;
+mod dpdk;
 #[cfg(feature = "dpdk")]
 #[path = "../dpdk/support.rs"]
 mod dpdk_support;
@@ -44,7 +44,16 @@ fn sim_keeps_every_promise() {
 #[cfg(feature = "dpdk")]
 #[test]
 fn dpdk_on_cables_keeps_every_promise() {
-    keeps_every_promise(&mut cables::Cabled::new());
+    keeps_every_promise(&mut dpdk::Cabled::new());
+}
+
+#[cfg(feature = "dpdk")]
+#[test]
+fn dpdk_on_af_packet_keeps_every_promise() {
+    match dpdk::Bridged::new() {
+        Ok(mut lab) => keeps_every_promise(&mut lab),
+        Err(why) => skipped("dpdk_on_af_packet_keeps_every_promise", &why),
+    }
 }
 
 #[test]
@@ -55,8 +64,18 @@ fn udp_between_namespaces_keeps_every_promise() {
     }
 }
 
-/// Says, past the test harness' capture, that a test checked nothing.
-#[allow(clippy::explicit_write, reason = "what `eprintln` says of a passing test is not shown")]
+/// Says that a test checked nothing.
 fn skipped(test: &str, why: &std::io::Error) {
-    writeln!(std::io::stderr(), "SKIPPED {test}: no network namespaces here: {why}").unwrap();
+    say(&format!("SKIPPED {test}: no network namespaces here: {why}"));
+}
+
+/// Says that a test checked everything but this.
+fn not_checked(what: &str, why: &str) {
+    say(&format!("NOT CHECKED {what}: {why}"));
+}
+
+/// Past the test harness' capture.
+#[allow(clippy::explicit_write, reason = "what `eprintln` says of a passing test is not shown")]
+fn say(what: &str) {
+    writeln!(std::io::stderr(), "{what}").unwrap();
 }

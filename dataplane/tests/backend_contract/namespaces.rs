@@ -46,7 +46,19 @@ impl Namespace {
         self.inside(|| run(arguments))
     }
 
-    fn path(&self) -> String {
+    /// The same, in which the kernel says nothing of its own on new interfaces.
+    #[cfg(feature = "dpdk")]
+    pub(crate) fn without_ipv6() -> io::Result<Self> {
+        let namespace = Self::new()?;
+        let quiet = || std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+        match namespace.inside(quiet) {
+            // A kernel without IPv6 is quiet.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(namespace),
+        }
+    }
+
+    pub(crate) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
 }

@@ -51,7 +51,7 @@ fn hc12_a_warm_simulated_queue_allocates_nothing() {
 #[cfg(feature = "dpdk")]
 #[test]
 fn hc12_a_warm_dpdk_queue_allocates_nothing() {
-    allocates_nothing_warm(&mut super::cables::Cabled::new());
+    allocates_nothing_warm(&mut super::dpdk::Cabled::new());
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(crate) const ALL: &[(&str, Promise)] = &[
     ("a packet tells who sent it and which address it came to", tells_both_addresses),
     ("who is no member of a group does not hear it", only_members_hear_a_group),
     ("a transmit queue sends from the same address and port", transmits_from_the_own_address),
-    ("head and tail are one packet, of any length up to 2 KiB", gathers_head_and_tail),
+    ("head and tail are one packet, of any length up to the longest", gathers_head_and_tail),
     ("a longer packet is refused and counted", refuses_what_is_too_long),
     ("nothing leaves before the flush", waits_for_the_flush),
     ("a thousand packets in one go arrive", carries_a_thousand),
@@ -86,8 +86,10 @@ fn transmits_from_the_own_address(lab: &mut dyn Lab) {
 fn gathers_head_and_tail(lab: &mut dyn Lab) {
     let mut sender = lab.open(&[], Inbox::Large);
     let mut receiver = lab.open(&[], Inbox::Large);
-    let bytes: Vec<u8> = (0..2_048_u16).map(|i| i.to_be_bytes()[1]).collect();
-    for (head, tail) in [(0, 0), (0, 1), (1, 0), (8, 1_440), (1_000, 1_048), (2_048, 0), (0, 2_048)]
+    let max = lab.packet_max();
+    let bytes: Vec<u8> = (0..max).map(|i| i.to_le_bytes()[0]).collect();
+    for (head, tail) in
+        [(0, 0), (0, 1), (1, 0), (8, 1_440), (1_000, max - 1_000), (max, 0), (0, max)]
     {
         assert!(sender.queue.send(receiver.own, &bytes[..head], &bytes[head..head + tail]));
         sender.queue.flush();
@@ -99,8 +101,10 @@ fn gathers_head_and_tail(lab: &mut dyn Lab) {
 fn refuses_what_is_too_long(lab: &mut dyn Lab) {
     let mut sender = lab.open(&[], Inbox::Large);
     let mut receiver = lab.open(&[], Inbox::Large);
-    assert!(!sender.queue.send(receiver.own, &[0; 2_000], &[0; 49]));
-    assert_eq!(sender.queue.send_all(&[receiver.own; 3], &[0; 2_049], &[]), 0);
+    let too_long = vec![0; lab.packet_max() + 1];
+    let (head, tail) = too_long.split_at(1_000);
+    assert!(!sender.queue.send(receiver.own, head, tail));
+    assert_eq!(sender.queue.send_all(&[receiver.own; 3], &too_long, &[]), 0);
     sender.queue.flush();
     expect_nothing(lab, &mut receiver);
     let counted = BackendCounters { dropped_send: 4, ..BackendCounters::default() };
@@ -186,7 +190,10 @@ fn counts_what_a_full_inbox_drops(lab: &mut dyn Lab) {
     let counters = receiver.queue.counters();
     assert!((1..1_000).contains(&came), "{came}");
     assert_eq!(counters.received, came);
-    assert_eq!(counters.received + counters.dropped_receive, 1_000);
+    match lab.drops_in_silence() {
+        None => assert_eq!(counters.received + counters.dropped_receive, 1_000),
+        Some(why) => super::not_checked("that each packet is received or counted", why),
+    }
     // Asked again, the same; and a queue that has overflowed still works.
     assert_eq!(receiver.queue.counters(), counters);
     send(&mut sender, receiver.own, b"after");

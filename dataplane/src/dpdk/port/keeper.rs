@@ -64,6 +64,10 @@ pub(super) fn bring_up(
     let at = |operation| move |cause| (operation, cause);
     let port = ffi::find(name).map_err(at("find its port"))?;
     let abilities = ffi::abilities(port).map_err(at("ask what it can do"))?;
+    if config.mtu > abilities.mtu_max {
+        let what = format!("it takes an MTU of {} at most, not {}", abilities.mtu_max, config.mtu);
+        return Err(("set its MTU", io::Error::other(what)));
+    }
     let pool = pools.first().ok_or(("receive", io::Error::other("no pool was given")))?;
     let tx_queues = config.tx_queues.min(abilities.tx_queues_max).max(1);
     let setup = Setup {

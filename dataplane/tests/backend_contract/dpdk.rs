@@ -1,0 +1,292 @@
+//! DPDK queues: on cables in one process, and on `net_af_packet` between namespaces.
+
+use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use dataplane::backend::{Arrival, BackendCounters, Instant, Queue};
+use dataplane::clock::Clock;
+use dataplane::dpdk::cable::{PlugConfig, Wire};
+use dataplane::dpdk::packet::Pool;
+use dataplane::dpdk::port::{Device, Port, PortConfig, TxQueue};
+use dataplane::dpdk::queue::Pools;
+use dataplane::dpdk::{Dpdk, DpdkConfig};
+use dataplane::net::StackEvent;
+
+use super::dpdk_support::{eal, pool};
+use super::labs::{Inbox, Lab, Peer, at};
+use super::namespaces::Namespace;
+
+/// Room for the longest packet of the contract, with the headers of IPv4 and UDP.
+const MTU: u16 = 2_048 + 28;
+
+/// Peers that a promise opens at most.
+const PEERS_MAX: u8 = 8;
+
+/// Ports of DPDK's ring driver, joined by a wire that copies.
+pub(crate) struct Cabled {
+    clock: Clock,
+    wire: Wire,
+    pool: Pool,
+    peers: u8,
+    groups: u8,
+}
+
+impl Cabled {
+    pub(crate) fn new() -> Self {
+        let pool = pool(30_000);
+        let (clock, wire) = (Clock::start(), Wire::new(pool.clone()));
+        Self { clock, wire, pool, peers: 0, groups: 0 }
+    }
+}
+
+fn config(
+    peer: u8,
+    device: Device,
+    groups: &[SocketAddr],
+    pool: &Pool,
+    clock: Clock,
+) -> DpdkConfig {
+    let mtu = if matches!(device, Device::Plugged(_)) { MTU } else { 1_500 };
+    let port = PortConfig { mtu, is_watched: false, ..PortConfig::new(device.clone()) };
+    DpdkConfig {
+        groups: groups.to_vec(),
+        port,
+        pools: Some(Pools { receive: pool.clone(), transmit: pool.clone() }),
+        clock,
+        ..DpdkConfig::new(at(address(peer), 8_000), 24, device)
+    }
+}
+
+fn address(peer: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, peer)
+}
+
+/// As the back end makes it where a device has none.
+fn mac(peer: u8) -> [u8; 6] {
+    [2, 0, 10, 77, 0, peer]
+}
+
+/// A peer's question for another: whom one hears asking one knows. The frame is the lab's: switches learn nothing from it.
+fn question(from: u8, to: u8) -> Vec<u8> {
+    let arp = [0, 1, 8, 0, 6, 4, 0, 1];
+    let (own, theirs) = (address(from).octets(), address(to).octets());
+    [&[0xff; 6][..], &mac(100), &[8, 6], &arp, &mac(from), &own, &[0; 6], &theirs].concat()
+}
+
+/// Questions of all others that there can be: promises are about packets, not about the first one to a neighbour.
+fn questions(own: u8) -> impl Iterator<Item = Vec<u8>> {
+    (1..=PEERS_MAX).filter(move |&other| other != own).map(move |other| question(other, own))
+}
+
+/// Has a peer hear those questions, and nothing else any more.
+fn hear_questions(queue: &mut Dpdk) {
+    let heard = |queue: &Dpdk| queue.stack_counters().of(StackEvent::ArpRequest);
+    for _ in 0..1_000 {
+        queue.wait(Duration::from_millis(1));
+        assert_eq!(queue.receive(&mut |_| unreachable!("questions are no packets")), 0);
+        if heard(queue) >= u64::from(PEERS_MAX) - 1 {
+            break;
+        }
+    }
+    assert_eq!(heard(queue), u64::from(PEERS_MAX) - 1);
+    for _ in 0..100 {
+        queue.receive(&mut |_| unreachable!("nobody has sent a packet"));
+    }
+}
+
+impl Lab for Cabled {
+    fn name(&self) -> &'static str {
+        "dpdk on cables"
+    }
+
+    fn open(&mut self, groups: &[SocketAddr], inbox: Inbox) -> Peer {
+        self.peers += 1;
+        assert!(self.peers <= PEERS_MAX);
+        let inbox = if inbox == Inbox::Small { 63 } else { 2_047 };
+        let plug = self.wire.plug_in(PlugConfig { inbox, ..PlugConfig::default() }).unwrap();
+        let device = Device::Plugged(plug.clone());
+        let config = config(self.peers, device, groups, &self.pool, self.clock);
+        let mut queue = Dpdk::open(eal(), config).unwrap();
+        assert!(questions(self.peers).all(|question| plug.put(&question)));
+        hear_questions(&mut queue);
+        while plug.take().is_some() {}
+        let transmit = queue.transmit_queue().unwrap();
+        Peer { own: queue.own(), queue: Box::new(queue), transmit: Box::new(transmit) }
+    }
+
+    fn group(&mut self) -> SocketAddr {
+        self.groups += 1;
+        at(Ipv4Addr::new(239, 77, 0, self.groups), 8_000)
+    }
+
+    fn nobody(&self) -> SocketAddr {
+        at(Ipv4Addr::new(10, 77, 0, 200), 8_000)
+    }
+
+    fn pass_time(&mut self) {
+        self.wire.settle();
+        std::thread::sleep(Duration::from_micros(10));
+    }
+
+    /// All buffers are at home again (T3).
+    fn close(&mut self, peers: Vec<Peer>) {
+        drop(peers);
+        self.peers = 0;
+        self.wire.settle();
+        assert_eq!(self.pool.available(), self.pool.count());
+    }
+}
+
+/// A peer's queue that the lab can let work while the test does something else: on a device with one transmit queue the
+/// other thread's frames leave when the network thread looks.
+struct Shared(Arc<Mutex<Dpdk>>);
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Dpdk> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Queue for Shared {
+    fn now(&self) -> Instant {
+        self.queue().now()
+    }
+
+    fn receive(&mut self, take: &mut dyn FnMut(Arrival<'_>)) -> usize {
+        self.queue().receive(take)
+    }
+
+    fn send(&mut self, to: SocketAddr, head: &[u8], tail: &[u8]) -> bool {
+        self.queue().send(to, head, tail)
+    }
+
+    fn send_all(&mut self, to: &[SocketAddr], head: &[u8], tail: &[u8]) -> usize {
+        self.queue().send_all(to, head, tail)
+    }
+
+    fn flush(&mut self) {
+        self.queue().flush();
+    }
+
+    fn wait(&mut self, for_at_most: Duration) {
+        self.queue().wait(for_at_most);
+    }
+
+    fn counters(&self) -> BackendCounters {
+        self.queue().counters()
+    }
+}
+
+/// DPDK's driver for the kernel's packet sockets, each peer on a veth of a namespace of its own, all on one bridge.
+pub(crate) struct Bridged {
+    clock: Clock,
+    pool: Pool,
+    hosts: Vec<Namespace>,
+    /// Asks questions from the bridge's side.
+    asker: (TxQueue, Port),
+    /// Kept for its bridge.
+    _outer: Namespace,
+    working: Vec<Weak<Mutex<Dpdk>>>,
+    peers: u8,
+    groups: u8,
+}
+
+impl Bridged {
+    pub(crate) fn new() -> io::Result<Self> {
+        let outer = Namespace::without_ipv6()?;
+        outer.ip("link add bridge type bridge mcast_snooping 0")?;
+        outer.ip("link set bridge up")?;
+        let hosts: Vec<_> =
+            (1..=PEERS_MAX).map(|number| join(&outer, number)).collect::<io::Result<_>>()?;
+        outer.ip("link add asker type veth peer name port")?;
+        outer.ip("link set asker up")?;
+        outer.ip("link set port master bridge up")?;
+        let pool = pool(20_000);
+        let device = Device::Added("net_af_packet_asker,iface=asker".to_owned());
+        let asker = PortConfig { is_watched: false, ..PortConfig::new(device) };
+        let opened = outer.inside(|| Port::open(asker, vec![pool.clone()]));
+        let (port, _, mut queues) = opened.map_err(io::Error::other)?;
+        let (clock, asker) = (Clock::start(), (queues.remove(0), port));
+        Ok(Self {
+            clock,
+            pool,
+            hosts,
+            asker,
+            _outer: outer,
+            working: Vec::new(),
+            peers: 0,
+            groups: 0,
+        })
+    }
+}
+
+fn join(outer: &Namespace, number: u8) -> io::Result<Namespace> {
+    let host = Namespace::without_ipv6()?;
+    let path = host.path();
+    outer.ip(&format!("link add port{number} type veth peer name net netns {path}"))?;
+    outer.ip(&format!("link set port{number} master bridge up"))?;
+    host.ip(&format!("link set net address 02:00:0a:4d:00:{number:02x} up"))?;
+    Ok(host)
+}
+
+impl Lab for Bridged {
+    fn name(&self) -> &'static str {
+        "dpdk on af_packet"
+    }
+
+    fn open(&mut self, groups: &[SocketAddr], inbox: Inbox) -> Peer {
+        self.peers += 1;
+        let number = self.peers;
+        let frames = if inbox == Inbox::Small { 64 } else { 2_048 };
+        let line = format!("net_af_packet{number},iface=net,framecnt={frames}");
+        let config = config(number, Device::Added(line), groups, &self.pool, self.clock);
+        let host = &self.hosts[usize::from(number) - 1];
+        let mut queue = host.inside(|| Dpdk::open(eal(), config).unwrap());
+        for question in questions(number) {
+            let mut packet = self.pool.take().unwrap();
+            assert!(packet.append(&question));
+            self.asker.0.transmit_one(packet).unwrap();
+        }
+        hear_questions(&mut queue);
+        let (own, transmit) = (queue.own(), queue.transmit_queue().unwrap());
+        assert!(queue.description().contains("pass through the network thread"));
+        let queue = Arc::new(Mutex::new(queue));
+        self.working.push(Arc::downgrade(&queue));
+        Peer { own, queue: Box::new(Shared(queue)), transmit: Box::new(transmit) }
+    }
+
+    fn group(&mut self) -> SocketAddr {
+        self.groups += 1;
+        at(Ipv4Addr::new(239, 77, 0, self.groups), 8_000)
+    }
+
+    fn nobody(&self) -> SocketAddr {
+        at(Ipv4Addr::new(10, 77, 0, 200), 8_000)
+    }
+
+    /// The driver takes no longer frames, whatever the interface does.
+    fn packet_max(&self) -> usize {
+        1_472
+    }
+
+    fn drops_in_silence(&self) -> Option<&'static str> {
+        Some("DPDK 22.11's net_af_packet does not ask the kernel what its packet socket dropped")
+    }
+
+    fn pass_time(&mut self) {
+        for queue in self.working.iter().filter_map(Weak::upgrade) {
+            queue.lock().unwrap().wait(Duration::ZERO);
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+
+    fn close(&mut self, peers: Vec<Peer>) {
+        drop(peers);
+        self.working.clear();
+        self.peers = 0;
+        assert_eq!(self.pool.available(), self.pool.count());
+        let _alive = &self.asker.1;
+    }
+}
