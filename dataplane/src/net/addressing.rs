@@ -10,10 +10,10 @@
 
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::{U16, U32};
+use zerocopy::{FromBytes, IntoBytes};
 
-use super::checksum::Sum;
+use super::checksum::{Sum, udp_pseudo_header};
 use super::config::{StackConfig, Subnet, is_one_host};
 use super::counters::{AddressingCounters, AddressingEvent};
 use super::held::Held;
@@ -30,6 +30,9 @@ pub const HEADERS_MAX: usize = ETHERNET_LEN + VLAN_LEN + IPV4_LEN + UDP_LEN;
 
 /// Bytes of the IPv4 header that is written: for a device that writes checksums.
 pub const IPV4_HEADER_LEN: usize = IPV4_LEN;
+
+const IPV4_LEN_U16: u16 = 20;
+const _: () = assert!(IPV4_LEN_U16 as usize == IPV4_LEN);
 
 /// Time to live of unicast packets (RFC 1700).
 const TTL: u8 = 64;
@@ -78,17 +81,17 @@ pub struct Addressing {
     counters: AddressingCounters,
 }
 
-/// Everything but destination, lengths and checksums.
+/// All headers as bytes, but for destination, lengths and checksums.
 #[derive(Clone, Copy, Debug)]
 struct Template {
-    ethernet: Ethernet,
-    vlan: Option<Vlan>,
-    ipv4: Ipv4,
+    bytes: [u8; HEADERS_MAX],
+    /// Where the IPv4 header begins.
+    ipv4_at: usize,
     /// Of that IPv4 header.
     ipv4_sum: Sum,
-    /// Of the constant words of pseudo-header and header of UDP.
-    udp_sum: Sum,
-    source_port: U16,
+    /// Of UDP's pseudo-header without destination and length.
+    pseudo_sum: Sum,
+    source_port: u16,
 }
 
 impl Addressing {
@@ -208,7 +211,7 @@ impl Addressing {
     /// Bytes in front of the IPv4 header in what [`Self::write`] writes: for a device that writes checksums.
     #[must_use]
     pub fn ethernet_len(&self) -> usize {
-        ETHERNET_LEN + if self.unicast.vlan.is_some() { VLAN_LEN } else { 0 }
+        self.unicast.ipv4_at
     }
 
     /// Longest payload of one packet, in bytes.
@@ -270,6 +273,8 @@ impl Template {
     fn new(config: &StackConfig, offload: Offload, ttl: u8) -> Self {
         let vlan = config.vlan.filter(|_| !offload.vlan);
         let kind = if vlan.is_some() { TYPE_VLAN } else { TYPE_IPV4 };
+        let ethernet = Ethernet { to: MacAddress::NOBODY, from: config.mac, kind: U16::new(kind) };
+        let vlan = vlan.map(|vlan| Vlan { tag: U16::new(vlan), kind: U16::new(TYPE_IPV4) });
         let ipv4 = Ipv4 {
             version_len: 0x45,
             service: 0,
@@ -283,17 +288,26 @@ impl Template {
             from: U32::new(config.own.ip().to_bits()),
             to: U32::ZERO,
         };
-        let pseudo = Sum::ZERO.and_address(*config.own.ip()).and_word(u16::from(PROTOCOL_UDP));
+        let source_port = config.own.port();
+        let nothing = U16::ZERO;
+        let udp = Udp { from: U16::new(source_port), to: nothing, len: nothing, checksum: nothing };
+        let tag = vlan.as_ref().map_or(&[][..], IntoBytes::as_bytes);
+        let mut bytes = [0; HEADERS_MAX];
+        let mut at = 0;
+        for part in [ethernet.as_bytes(), tag, ipv4.as_bytes(), udp.as_bytes()] {
+            bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
         Self {
-            ethernet: Ethernet { to: MacAddress::NOBODY, from: config.mac, kind: U16::new(kind) },
-            vlan: vlan.map(|vlan| Vlan { tag: U16::new(vlan), kind: U16::new(TYPE_IPV4) }),
-            ipv4,
+            bytes,
+            ipv4_at: ETHERNET_LEN + tag.len(),
             ipv4_sum: Sum::of(ipv4.as_bytes()),
-            udp_sum: pseudo.and_word(config.own.port()),
-            source_port: U16::new(config.own.port()),
+            pseudo_sum: udp_pseudo_header(*config.own.ip(), Ipv4Addr::UNSPECIFIED, 0),
+            source_port,
         }
     }
 
+    /// Copied, then changed where it differs: a header that is put together elsewhere waits for its own bytes.
     #[inline]
     fn write(
         &self,
@@ -303,40 +317,33 @@ impl Template {
         offload: Offload,
         out: &mut [u8; HEADERS_MAX],
     ) -> usize {
-        let ip_len = payload.len + 20;
-        let mut ipv4 = self.ipv4;
+        *out = self.bytes;
+        let (front, rest) = out.split_at_mut(self.ipv4_at);
+        front[..6].copy_from_slice(&mac.0);
+        let parts = Ipv4::mut_from_prefix(rest).ok().and_then(|(ipv4, rest)| {
+            let (udp, _) = Udp::mut_from_prefix(rest).ok()?;
+            Some((ipv4, udp))
+        });
+        let Some((ipv4, udp)) = parts else { unreachable!("HEADERS_MAX has room for all headers") };
+        let ip_len = payload.len + IPV4_LEN_U16;
+        let destination = Sum::ZERO.and_address(*to.ip());
         ipv4.len = U16::new(ip_len);
         ipv4.to = U32::new(to.ip().to_bits());
-        let destination = Sum::ZERO.and_address(*to.ip());
         if !offload.ipv4 {
             let sum = self.ipv4_sum.and(destination).and_word(ip_len);
             ipv4.checksum = U16::new(sum.checksum());
         }
+        let pseudo = self.pseudo_sum.and(destination).and_word(payload.len);
         let checksum = if offload.udp {
-            let source_ip = Sum::ZERO.and_address(Ipv4Addr::from_bits(self.ipv4.from.get()));
-            let pseudo = source_ip.and(destination).and_word(u16::from(PROTOCOL_UDP));
-            pseudo.and_word(payload.len).value()
+            pseudo.value()
         } else {
-            // The length stands in the pseudo-header and in the header.
-            let lens = Sum::ZERO.and_word(payload.len).and_word(payload.len);
-            let sum = self.udp_sum.and(destination).and(lens).and_word(to.port());
-            sum.and(payload.sum).udp_checksum()
+            let header = pseudo.and_word(self.source_port).and_word(to.port());
+            // The length stands in the header as well.
+            header.and_word(payload.len).and(payload.sum).udp_checksum()
         };
-        let udp = Udp {
-            from: self.source_port,
-            to: U16::new(to.port()),
-            len: U16::new(payload.len),
-            checksum: U16::new(checksum),
-        };
-        let ethernet = Ethernet { to: mac, ..self.ethernet };
-        out[..ETHERNET_LEN].copy_from_slice(ethernet.as_bytes());
-        let mut at = ETHERNET_LEN;
-        if let Some(vlan) = self.vlan {
-            out[at..at + VLAN_LEN].copy_from_slice(vlan.as_bytes());
-            at += VLAN_LEN;
-        }
-        out[at..at + IPV4_LEN].copy_from_slice(ipv4.as_bytes());
-        out[at + IPV4_LEN..at + IPV4_LEN + UDP_LEN].copy_from_slice(udp.as_bytes());
-        at + IPV4_LEN + UDP_LEN
+        udp.to = U16::new(to.port());
+        udp.len = U16::new(payload.len);
+        udp.checksum = U16::new(checksum);
+        self.ipv4_at + IPV4_LEN + UDP_LEN
     }
 }

@@ -118,6 +118,7 @@ impl StackConfig {
         usize::from(self.mtu).saturating_sub(IPV4_LEN + UDP_LEN)
     }
 
+    #[inline]
     pub(super) fn subnet(&self) -> Subnet {
         Subnet { own: *self.own.ip(), prefix: self.prefix, gateway: self.gateway }
     }
@@ -182,16 +183,19 @@ pub(super) struct Subnet {
 
 impl Subnet {
     /// The neighbour that brings a packet to `to`, or none: no way leads there.
+    #[inline]
     pub(super) fn next_hop(&self, to: Ipv4Addr) -> Option<Ipv4Addr> {
         if self.contains(to) { Some(to) } else { self.gateway }
     }
 
     /// Whether frames can be exchanged with it directly.
+    #[inline]
     pub(super) fn is_neighbour(&self, other: Ipv4Addr) -> bool {
         self.gateway == Some(other) || (self.contains(other) && self.is_host(other))
     }
 
     /// Whether it is the address of all hosts of the subnet.
+    #[inline]
     pub(super) fn is_broadcast(&self, address: Ipv4Addr) -> bool {
         self.has_broadcast()
             && self.contains(address)
@@ -199,26 +203,31 @@ impl Subnet {
     }
 
     /// Whether a host may have it, as far as the subnet goes.
+    #[inline]
     fn is_host(&self, address: Ipv4Addr) -> bool {
         let all_zero = self.has_broadcast() && address.to_bits() & !self.mask() == 0;
         !self.is_broadcast(address) && !all_zero
     }
 
+    #[inline]
     fn contains(&self, address: Ipv4Addr) -> bool {
         (address.to_bits() ^ self.own.to_bits()) & self.mask() == 0
     }
 
     /// Subnets of one and two addresses have none (RFC 3021).
+    #[inline]
     fn has_broadcast(&self) -> bool {
         self.prefix < 31
     }
 
+    #[inline]
     fn mask(&self) -> u32 {
         u32::MAX << (32 - u32::from(self.prefix))
     }
 }
 
 /// Whether a packet can be from, or for, one host with this address elsewhere (RFC 1122, 3.2.1.3).
+#[inline]
 pub(super) fn is_one_host(address: Ipv4Addr) -> bool {
     let first = address.octets()[0];
     first != 0 && first != 127 && first < 224

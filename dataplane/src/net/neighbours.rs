@@ -124,15 +124,24 @@ impl Neighbours {
     }
 
     /// A datagram came from a neighbour.
+    #[inline]
     pub(super) fn heard(
         &mut self,
         now: Instant,
         from: (Ipv4Addr, MacAddress),
         counters: &mut StackCounters,
     ) {
-        if self.last_heard == from {
-            return;
+        if self.last_heard != from {
+            self.heard_another(now, from, counters);
         }
+    }
+
+    fn heard_another(
+        &mut self,
+        now: Instant,
+        from: (Ipv4Addr, MacAddress),
+        counters: &mut StackCounters,
+    ) {
         self.last_heard = from;
         let (ip, mac) = from;
         let Some(place) = self.place_of(ip) else {

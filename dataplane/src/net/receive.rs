@@ -1,4 +1,5 @@
-//! A received frame, taken apart: each header is judged once, and what is behind it is a slice of the frame.
+//! A received frame, taken apart: each header is judged once, where it stands, and what is behind it is a slice of the
+//! frame.
 
 use core::net::Ipv4Addr;
 
@@ -94,7 +95,7 @@ impl<'a> Frame<'a> {
         stripped: Option<u16>,
         wanted: Option<u16>,
     ) -> Result<Self, StackEvent> {
-        let Ok((ethernet, mut payload)) = Ethernet::read_from_prefix(frame) else {
+        let Ok((ethernet, mut payload)) = Ethernet::ref_from_prefix(frame) else {
             return Err(StackEvent::Short);
         };
         let mut kind = ethernet.kind.get();
@@ -104,7 +105,7 @@ impl<'a> Frame<'a> {
                 // A tag within a tag: another network's.
                 return Err(StackEvent::OtherVlan);
             }
-            let Ok((vlan, rest)) = Vlan::read_from_prefix(payload) else {
+            let Ok((vlan, rest)) = Vlan::ref_from_prefix(payload) else {
                 return Err(StackEvent::Short);
             };
             (kind, tag, payload) = (vlan.kind.get(), Some(vlan.tag.get()), rest);
@@ -128,7 +129,7 @@ impl<'a> Packet<'a> {
     /// Options are skipped; fragments are refused.
     #[inline]
     pub(super) fn parse(bytes: &'a [u8], device: Checksum) -> Result<Self, StackEvent> {
-        let Ok((header, _)) = Ipv4::read_from_prefix(bytes) else { return Err(StackEvent::Short) };
+        let Ok((header, _)) = Ipv4::ref_from_prefix(bytes) else { return Err(StackEvent::Short) };
         let header_len = usize::from(header.version_len & 15) * 4;
         let len = usize::from(header.len.get());
         if header.version_len >> 4 != 4 || header_len < IPV4_LEN || len < header_len {
@@ -161,7 +162,7 @@ impl<'a> Packet<'a> {
 impl<'a> UdpPacket<'a> {
     #[inline]
     pub(super) fn parse(packet: &Packet<'a>, device: Checksum) -> Result<Self, StackEvent> {
-        let Ok((header, _)) = Udp::read_from_prefix(packet.payload) else {
+        let Ok((header, _)) = Udp::ref_from_prefix(packet.payload) else {
             return Err(StackEvent::Short);
         };
         let len = header.len.get();
@@ -186,7 +187,7 @@ impl<'a> UdpPacket<'a> {
 impl ArpPacket {
     /// None: another hardware's, another protocol's, or an operation that is neither request nor reply.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let (arp, _) = Arp::read_from_prefix(bytes).ok()?;
+        let (arp, _) = Arp::ref_from_prefix(bytes).ok()?;
         let is_ours = arp.hardware.get() == 1
             && arp.protocol.get() == TYPE_IPV4
             && arp.hardware_len == 6
