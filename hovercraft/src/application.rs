@@ -23,6 +23,7 @@ use r2p2::service::{ChangesState, Context, Reply, Service};
 use raft_core::ids::LogIndex;
 
 use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told};
+use crate::spans::Spans;
 use crate::table::Slot;
 use crate::totals::Refusals;
 use crate::trace::{Phase, Trace};
@@ -30,10 +31,12 @@ use crate::trace::{Phase, Trace};
 mod answers;
 mod counters;
 mod leaving;
+mod timing;
 
 use answers::Done;
 pub use counters::ApplicationCounters;
 use leaving::{Leaving, Until};
+use timing::Begun;
 
 /// Where packets go: destination, head, payload.
 pub type Transmit<'a> = dyn FnMut(SocketAddr, &[u8], &[u8]) + 'a;
@@ -101,6 +104,8 @@ pub struct Application<S> {
     /// Refusals sent.
     pub refusals: Refusals,
     trace: Trace,
+    spans: Spans,
+    begun: Begun,
 }
 
 impl<S: Service> Application<S> {
@@ -128,6 +133,8 @@ impl<S: Service> Application<S> {
             counters: ApplicationCounters::default(),
             refusals: Refusals::default(),
             trace: Trace::default(),
+            spans: Spans::default(),
+            begun: Begun::default(),
             settings,
         }
     }
@@ -244,7 +251,10 @@ impl<S: Service> Application<S> {
             self.keep(slot, execute, ended);
         }
         self.done = Done::Ran { ended, executed: execute.reported_index() };
-        self.answer_unasked(now, execute.answer.as_ref(), execute.stamp_us, transmit);
+        let answer = execute.answer.as_ref();
+        let is_answered = self.answer_unasked(now, answer, execute.stamp_us, transmit);
+        let logged = answer.filter(|_| is_answered).map(|to| to.asked);
+        self.begun = logged.map_or(Begun::Execution, Begun::Answer);
     }
 
     /// Runs the service; its reply is in the buffer.

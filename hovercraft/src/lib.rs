@@ -19,6 +19,7 @@ mod parked;
 mod recovery;
 pub mod replica;
 pub mod replier;
+pub mod spans;
 pub mod store;
 pub mod table;
 pub mod totals;

@@ -19,6 +19,8 @@ use r2p2::Instant;
 use r2p2::request_id::{ClientAddress, RequestId};
 use raft_core::ids::{LogIndex, NodeId};
 
+use crate::spans::nanoseconds;
+
 /// Eight words of 64 bits.
 const WORDS: usize = 8;
 
@@ -155,7 +157,12 @@ impl Trace {
 
     /// The time of the events that follow.
     pub(crate) fn at(&mut self, now: Instant) {
-        self.now_ns = now.as_secs() * 1_000_000_000 + u64::from(now.subsec_nanos());
+        self.now_ns = nanoseconds(now);
+    }
+
+    /// The time that was told last, in nanoseconds.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.now_ns
     }
 
     /// Keeps one event.

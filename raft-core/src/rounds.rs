@@ -107,6 +107,13 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         }
     }
 
+    /// The newest round that this node opened as leader, and when: the first answer to it tells a follower's round trip.
+    #[must_use]
+    pub fn newest_round(&self) -> (Round, Instant) {
+        let opened = self.leading.heartbeat_at.saturating_sub(self.config.heartbeat_interval);
+        (self.leading.round, opened)
+    }
+
     /// T1; opens the next period.
     fn keeps_quorum(&mut self, now: Instant) -> bool {
         let (me, from) = (self.me, self.leading.check_from);

@@ -8,6 +8,7 @@ use hovercraft::application::Application;
 use hovercraft::command::Command;
 use hovercraft::outbox::Output;
 use hovercraft::replica::{Arrival, Replica};
+use hovercraft::spans::Spans;
 use r2p2::Instant;
 use raft_core::ids::NodeSet;
 use synthetic::Synthetic;
@@ -84,7 +85,15 @@ impl Inbox {
 
 impl Machine {
     pub(crate) fn new(replica: Replica, application: Application<Synthetic>) -> Self {
-        Self { replica, application, commands: VecDeque::with_capacity(1 << 12) }
+        let mut machine = Self { replica, application, commands: VecDeque::with_capacity(1 << 12) };
+        machine.count_spans();
+        machine
+    }
+
+    /// As nodes do; a copy does not until it is told to.
+    pub(crate) fn count_spans(&mut self) {
+        self.replica.set_spans(Spans::new());
+        self.application.set_spans(Spans::new());
     }
 
     /// When it next has something to do though nothing comes.
@@ -111,6 +120,7 @@ impl Machine {
             |to: SocketAddr, head: &[u8], payload: &[u8]| wire.to_client(to, head, payload);
         while let Some(command) = self.commands.pop_front() {
             self.application.handle(now, heard, command, &mut transmit);
+            self.application.handled(now);
         }
         self.application.tick(now, heard, &mut transmit);
         let completion = self.application.take_completion();

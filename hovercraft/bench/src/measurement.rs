@@ -98,6 +98,7 @@ pub(crate) fn run_counted(shape: Shape, what: Counted) -> Result<()> {
         Counted::Whole => world.run_counted(batches)?,
         Counted::Leader => {
             let mut leader = world.machines[world.leader].clone();
+            leader.count_spans();
             let (warm, counted) = tapes(&mut world, batches)?;
             drop(world);
             warm.replay(&mut leader);
@@ -122,6 +123,7 @@ fn leader_time(mut world: World, batches: u64, rounds: u32) -> Result<Duration> 
     let mut best = Duration::MAX;
     for _ in 0..rounds {
         let mut leader = first.clone();
+        leader.count_spans();
         warm.replay(&mut leader);
         let begin = measure::thread_cpu();
         measured.replay(&mut leader);

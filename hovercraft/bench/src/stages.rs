@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 /// First match counts; paths in the workspace.
-const FILES: [(&str, &str); 52] = [
+const FILES: [(&str, &str); 53] = [
     ("hovercraft/src/lib.rs", "receive"),
     ("hovercraft/bench/src/tape.rs", "send"),
     ("hovercraft/bench/", "receive"),
@@ -47,6 +47,7 @@ const FILES: [(&str, &str); 52] = [
     ("hovercraft/src/table", "commit"),
     ("hovercraft/src/audit.rs", "commit"),
     ("hovercraft/src/trace", "apply"),
+    ("hovercraft/src/spans.rs", "apply"),
     ("hovercraft/src/application", "apply"),
     ("hovercraft/src/command.rs", "apply"),
     ("hovercraft/src/birth", "acknowledge"),

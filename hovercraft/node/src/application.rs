@@ -151,6 +151,7 @@ impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
             });
             self.shared.report(self.application.take_completion());
             now = self.queue.now();
+            self.application.handled(now);
             self.publisher.beat(now);
         }
         BURST

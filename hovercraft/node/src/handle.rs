@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crossbeam::channel::{self, Receiver, Sender};
 use hovercraft::replica::Status;
+use hovercraft::spans::SpansReader;
 use hovercraft::trace::TraceReader;
 use hovercraft_config::Mode;
 use r2p2::service::snapshot_hash;
@@ -44,6 +45,8 @@ pub(crate) struct Boards {
     pub(crate) application: Arc<Board>,
     /// The last steps of requests; empty when the trace is off.
     pub(crate) traces: Vec<TraceReader>,
+    /// How long requests take.
+    pub(crate) spans: Vec<SpansReader>,
 }
 
 /// Why a question has no answer.

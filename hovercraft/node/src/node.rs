@@ -12,6 +12,7 @@ use dataplane::error::BackendError;
 use dataplane::udp::{BufferSizes, Udp, Waker};
 use hovercraft::application::Application;
 use hovercraft::replica::Replica;
+use hovercraft::spans::Spans;
 use hovercraft::trace::Trace;
 use hovercraft_config::{Group, Idle, NodeConfig};
 use r2p2::service::Service;
@@ -224,8 +225,13 @@ pub(crate) fn halves<S: Service, Q: Queue>(plan: Plan, service: S, ends: Ends<Q>
     let traces = traces.into_iter().flatten().collect();
     let mut replica = Replica::new(plan.replica.clone(), now);
     replica.set_trace(network_trace);
+    let (network_spans, application_spans) = (Spans::new(), Spans::new());
+    let spans = [network_spans.reader(), application_spans.reader()];
+    let spans = spans.into_iter().flatten().collect();
+    replica.set_spans(network_spans);
     let mut application = Application::new(service, plan.application);
     application.set_trace(application_trace);
+    application.set_spans(application_spans);
     let network = Network::new(
         ends.network,
         replica,
@@ -244,7 +250,8 @@ pub(crate) fn halves<S: Service, Q: Queue>(plan: Plan, service: S, ends: Ends<Q>
         ends.wake_network.filter(|_| !inline),
         plan.application.reply_max as usize,
     );
-    let boards = Boards { network: network.board(), application: application.board(), traces };
+    let (network_board, application_board) = (network.board(), application.board());
+    let boards = Boards { network: network_board, application: application_board, traces, spans };
     let handle = Handle::new(ask_network, ask_application, shared, boards, plan);
     Halves { network, application, handle }
 }

@@ -30,17 +30,17 @@ pub(super) enum Done {
 }
 
 impl<S: Service> Application<S> {
-    /// The replier's answer to the entry that was done last (A2).
+    /// The replier's answer to the entry that was done last (A2); whether there is one.
     pub(super) fn answer_unasked(
         &mut self,
         now: Instant,
         to: Option<&AnswerTo>,
         stamp_us: u64,
         transmit: &mut Transmit<'_>,
-    ) {
-        if let Some(to) = to.filter(|to| self.is_in_time(now, to, stamp_us)) {
-            self.answer_done(now, to, self.until_unasked(to, stamp_us), transmit);
-        }
+    ) -> bool {
+        let Some(to) = to.filter(|to| self.is_in_time(now, to, stamp_us)) else { return false };
+        self.answer_done(now, to, self.until_unasked(to, stamp_us), transmit);
+        true
     }
 
     /// Answers the entry that was done last.

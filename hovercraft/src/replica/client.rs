@@ -17,6 +17,7 @@ use super::{Mode, Replica};
 use crate::command::{AnswerTo, Command, WANTED_MAX};
 use crate::entry::EntryKind;
 use crate::log_meta::Unapplied;
+use crate::spans::Span;
 use crate::store::{BodyKey, Origin};
 use crate::table::{Asked, Kept, Known};
 use crate::trace::Phase;
@@ -87,7 +88,12 @@ impl Replica {
             self.counters.body_bytes_copied += packet.payload.len() as u64;
         }
         match progress {
-            Progress::Whole(request) => self.on_request(now, request, arrival.group),
+            Progress::Whole(request) => {
+                if !packet.header.place.is_single() {
+                    self.took(Span::Complete, request.age_from);
+                }
+                self.on_request(now, request, arrival.group);
+            }
             Progress::Partial | Progress::Duplicate if lone => {
                 let packet = answer::ack(packet.header.request_id);
                 self.outbox.to_client(arrival.from, &[&packet]);

@@ -13,6 +13,7 @@ use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told};
 use crate::entry::Request;
 use crate::log_meta::EntryMeta;
 use crate::log_time::micros;
+use crate::spans::Span;
 use crate::table::{Decision, Slot, Table};
 use crate::trace::Phase;
 
@@ -77,6 +78,7 @@ impl Replica {
             number: request.id.number,
             asked: arrived,
         });
+        self.took(Span::Committed, arrived);
         self.unapplied.subtract(adds);
         let decision = self.table.decide(index, request, &self.limits, self.cluster_id);
         self.record(index, Some(request), decided(&decision));
@@ -166,6 +168,7 @@ impl Replica {
         self.set_applied(applied);
         self.hand_over();
         self.hear_own(now);
+        self.spans.flush();
     }
 
     /// Everything up to `index` is applied here.

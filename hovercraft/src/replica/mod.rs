@@ -48,6 +48,7 @@ use crate::outbox::{Outbox, Output};
 use crate::parked::Parked;
 use crate::recovery::Recovery;
 use crate::replier::Repliers;
+use crate::spans::{Span, Spans};
 use crate::store::Store;
 use crate::table::Table;
 use crate::totals::Refusals;
@@ -146,6 +147,7 @@ pub struct Replica {
     counters: Counters,
     refusals: Refusals,
     trace: Trace,
+    spans: Spans,
 }
 
 impl Replica {
@@ -196,6 +198,7 @@ impl Replica {
             counters: Counters::default(),
             refusals: Refusals::default(),
             trace: Trace::default(),
+            spans: Spans::default(),
             settings,
         }
     }
@@ -239,6 +242,7 @@ impl Replica {
         self.make_room();
         self.hear_own(now);
         self.heard.sample(now, self.limits.unordered_expiry);
+        self.spans.flush();
     }
 
     /// Time passed. Harmless when early.
@@ -312,6 +316,16 @@ impl Replica {
     /// Keeps what happens to requests from now on; off before.
     pub fn set_trace(&mut self, trace: Trace) {
         self.trace = trace;
+    }
+
+    /// Counts from now on how long requests take; off before.
+    pub fn set_spans(&mut self, spans: Spans) {
+        self.spans = spans;
+    }
+
+    /// A span that began at `since` ends now.
+    fn took(&mut self, span: Span, since: Instant) {
+        self.spans.took(span, since, self.trace.now_ns());
     }
 
     /// Totals.

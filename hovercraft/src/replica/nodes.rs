@@ -10,6 +10,7 @@ use raft_core::message::{Append, Message};
 use super::{Arrival, Mode, Replica};
 use crate::entry::Request;
 use crate::parked::ParkedAppend;
+use crate::spans::Span;
 use crate::store::BodyKey;
 use crate::wire::{self, Bodies, GroupConfig, Head, NodeMessage, WireError, body_hash};
 
@@ -96,8 +97,17 @@ impl Replica {
             Message::Reject { term, .. } => Some(term),
             _ => None,
         };
-        let matched = core.match_index(head.sender.id);
+        let (matched, rounds) = (core.match_index(head.sender.id), core.counters().rounds_answered);
         core.receive(now, head.sender, message);
+        if core.counters().rounds_answered > rounds
+            && let Message::Ack { round, .. } | Message::Reject { round, .. } = message
+        {
+            let (newest, opened) = core.newest_round();
+            if round == newest {
+                self.took(Span::RoundTrip(head.sender.id), opened);
+            }
+        }
+        let Some(core) = &mut self.core else { return };
         let news = core.match_index(head.sender.id) > matched;
         self.counters.append_acks_received += u64::from(news && term.is_some());
         let reports = term == Some(core.term());

@@ -12,6 +12,7 @@ use crate::command::AnswerTo;
 use crate::entry::{EntryKind, Request};
 use crate::log_time::micros;
 use crate::replier::Work;
+use crate::spans::Span;
 use crate::store::BodyRef;
 
 /// A body up to this length travels inside its append in mode `raft`; a longer one is recovered from the leader.
@@ -117,6 +118,7 @@ impl Replica {
         assert!(index == self.meta.last().next(), "HC1a: every entry before has its body");
         self.bind_own(index, &request, at, term, now);
         self.counters.ordered += 1;
+        self.took(Span::Ordered, origin.age_from);
         self.repliers.appended(work_of(&request));
         true
     }

@@ -11,6 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncod
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::histograms;
 use super::http::{Answer, Content, Status};
 use super::metric_names::{COUNTERS, Counter, GAUGES};
 use crate::board::Numbers;
@@ -72,6 +73,7 @@ impl Collector for Snapshot {
                 }
             }
         }
+        histograms::encode(&self.handle, &mut encoder)?;
         self.others(&mut encoder)
     }
 }
@@ -203,4 +205,4 @@ fn count(metric: &mut MetricEncoder<'_>, value: u64) -> Result<(), fmt::Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -9,7 +9,7 @@
 //! | `GET /config` | the effective cluster.ron |
 //! | `GET /livez[?verbose]` | 200 when both threads turn, else 503 and which does not |
 //! | `GET /readyz[?verbose]` | 200 when clients are served here, else 503 and why not |
-//! | `GET /metrics` | totals and gauges, for Prometheus |
+//! | `GET /metrics` | totals, gauges and histograms, for Prometheus |
 //! | `GET /challenge` | [`crate::report::Challenge`] |
 //! | `POST /transfer[?to=N]` | [`crate::report::TransferStarted`]; with a cluster key only under a MAC (see [`command_mac`]) |
 //!
@@ -24,6 +24,7 @@
 //!   a MAC over a challenge that is used once (HC13).
 
 mod challenges;
+mod histograms;
 mod http;
 mod metric_names;
 mod metrics;

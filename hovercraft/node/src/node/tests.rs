@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 
 use dataplane::sim::{SimNetwork, SimQueue, Weather};
 use hovercraft::replica::{Role, Status};
+use hovercraft::spans::{Histogram, Span};
 use hovercraft::trace::{Phase, TraceReader};
 use r2p2::client::{Client, ClientConfig, Event, Mode};
 use r2p2::header::Policy;
+use raft_core::ids::NodeId;
 use synthetic::{Pace, Synthetic};
 
 use super::*;
@@ -168,6 +170,46 @@ fn three_nodes_in_virtual_time_serve_in_calm_and_in_bad_weather() {
                 assert!(!lost || missed == [true; 2] || leads(node), "{phases:?}");
             }
         }
+    }
+}
+
+/// Packets are 10 us under way and every node turns each 20 us: from the leader to a member and back takes two turns.
+#[test]
+fn spans_are_those_of_virtual_time() {
+    const THERE_AND_BACK: Duration = Duration::from_micros(40);
+    for mode in ["raft", "hovercraft"] {
+        let mut world = World::new(mode, Weather::CALM);
+        world.serve(2_000);
+        let requests = world.settle().iter().map(|status| status.last.to_wire()).max().unwrap();
+        let mean =
+            |counted: Histogram| counted.sum.checked_div(u32::try_from(counted.count()).unwrap());
+        let (mut answered, mut executed) = (0, 0);
+        for node in &world.nodes {
+            let read = |span| {
+                let threads = node.handle.boards().spans.iter().map(|spans| spans.read(span));
+                threads.fold(Histogram::default(), |all, one| all.and(&one))
+            };
+            answered += read(Span::Answered).count();
+            executed += read(Span::Applied).count();
+            assert_eq!(read(Span::Applied).sum, Duration::ZERO, "virtual time stands still");
+            let committed = read(Span::Committed);
+            assert!((2_000..=requests).contains(&committed.count()), "{mode}: {committed:?}");
+            let round_trips = NodeId::all().map(|id| read(Span::RoundTrip(id)));
+            let round_trips: Vec<_> = round_trips.filter(|one| one.count() > 0).collect();
+            if leads(node) {
+                assert_eq!(read(Span::Ordered).count(), committed.count());
+                assert_eq!(mean(committed), Some(THERE_AND_BACK), "{mode}");
+                assert!(round_trips.len() == 2 && round_trips[0].count() >= 2, "{mode}");
+                for round_trip in round_trips {
+                    assert_eq!(mean(round_trip), Some(THERE_AND_BACK), "{mode}");
+                }
+            } else {
+                assert_eq!((read(Span::Ordered).count(), round_trips.len()), (0, 0), "{mode}");
+            }
+        }
+        // Every second one is a read, and every node executes writes.
+        let (reads, writes) = (world.answered / 2, world.answered.div_ceil(2));
+        assert_eq!((answered, executed), (world.answered, reads + 3 * writes), "{mode}");
     }
 }
 

@@ -4,7 +4,7 @@ use super::super::tests::{get, node};
 use super::*;
 
 /// Each sample's value by its name and labels; asks that every line is what the format wants.
-fn samples(text: &str) -> BTreeMap<String, f64> {
+pub(in super::super) fn samples(text: &str) -> BTreeMap<String, f64> {
     let (mut described, mut helped) = (BTreeMap::new(), BTreeSet::new());
     let mut samples = BTreeMap::new();
     let lines = text.strip_suffix("# EOF\n").expect("the end is marked");
@@ -17,8 +17,11 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
         } else if !line.starts_with("# UNIT ") {
             let (sample, value) = line.rsplit_once(' ').unwrap();
             let name = sample.split('{').next().unwrap();
-            let family = name.strip_suffix("_total").unwrap_or(name);
-            let kind = if family == name { "gauge" } else { "counter" };
+            let ends = [("_total", "counter"), ("", "gauge")];
+            let parts = ["_bucket", "_sum", "_count"].map(|end| (end, "histogram"));
+            let known = |(end, kind): (&str, _)| Some((name.strip_suffix(end)?, kind));
+            let mut forms = parts.into_iter().chain(ends).filter_map(known);
+            let (family, kind) = forms.find(|(family, _)| described.contains_key(family)).unwrap();
             assert_eq!(described.get(family), Some(&kind), "{line}: not described so");
             assert!(helped.contains(family) && name.starts_with("hovercraft_"), "{line}");
             let value = value.parse().unwrap_or_else(|_| panic!("{line}: no number"));
