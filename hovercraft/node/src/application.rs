@@ -18,7 +18,7 @@ use r2p2::service::{Context, Reply, Service, Snapshot};
 use raft_core::ids::LogIndex;
 use rtrb::Consumer;
 
-use crate::board::{Board, Publisher};
+use crate::board::{Board, Publisher, queue_totals};
 use crate::link::{Mailbox, Shared};
 use crate::network::HalfTotals;
 use crate::turn::Turn;
@@ -76,7 +76,7 @@ impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
         reply_max: usize,
     ) -> Self {
         let names = application.totals().map(|(name, _)| name);
-        let publisher = Publisher::new(Board::new(names, queue.now()));
+        let publisher = Publisher::new(Board::new(&queue, names));
         Self { queue, application, commands, shared, mailbox, wake_network, reply_max, publisher }
     }
 
@@ -108,7 +108,7 @@ impl<S: Service, Q: Queue> ApplicationHalf<S, Q> {
             waker.wake();
         }
         let (queue, application, busy) = (&self.queue, &self.application, done + asked > 0);
-        self.publisher.turn(begin, busy, || queue.counters(), || numbers(application));
+        self.publisher.turn(begin, busy, |tell| queue_totals(queue, tell), || numbers(application));
         Turn { now: begin, busy, stop }
     }
 
@@ -173,7 +173,7 @@ fn answer<S: Service, Q: Queue>(
     match question {
         Question::Totals(to) => {
             let totals = application.totals().collect();
-            let _ = to.try_send(HalfTotals { totals, backend: queue.counters() });
+            let _ = to.try_send(HalfTotals::new(totals, queue));
         }
         Question::State(query, to) => {
             let context = application.context();

@@ -11,7 +11,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crossbeam::utils::CachePadded;
-use dataplane::backend::{BackendCounters, Instant};
+use dataplane::backend::{BackendCounters, Instant, Queue};
 
 /// Time between two publications.
 const PUBLISH_EVERY: Duration = Duration::from_millis(1);
@@ -22,14 +22,23 @@ const BACKEND_EVERY: Duration = Duration::from_millis(100);
 /// Numbers in one line.
 const LINE: usize = 16;
 
-/// What stands first on every board: the back end's totals.
-const BACKEND: [&str; 4] = ["received", "sent", "dropped_receive", "dropped_send"];
+/// Each total of a back end with its name, always in the same order: what stands first on every board.
+pub(crate) fn queue_totals(queue: &impl Queue, tell: &mut dyn FnMut(&'static str, u64)) {
+    let BackendCounters { received, sent, dropped_receive, dropped_send } = queue.counters();
+    tell("received", received);
+    tell("sent", sent);
+    tell("dropped_receive", dropped_receive);
+    tell("dropped_send", dropped_send);
+    queue.details(tell);
+}
 
 /// What one thread publishes.
 #[derive(Debug)]
 pub(crate) struct Board {
     /// Nanoseconds of the node's clock at the begin of the last turn.
     beat: CachePadded<AtomicU64>,
+    /// How many of the numbers, the first, are the back end's.
+    backend: usize,
     names: Box<[&'static str]>,
     numbers: Box<[CachePadded<[AtomicU64; LINE]>]>,
 }
@@ -42,12 +51,24 @@ pub(crate) struct Numbers {
 }
 
 impl Board {
-    /// For the back end's totals and the numbers of these names; the thread begins at `now`.
-    pub(crate) fn new(names: impl Iterator<Item = &'static str>, now: Instant) -> Arc<Self> {
-        let names: Box<[&str]> = BACKEND.into_iter().chain(names).collect();
+    /// For a queue's totals and the numbers of these names; the thread begins at the queue's present moment.
+    pub(crate) fn new(queue: &impl Queue, names: impl Iterator<Item = &'static str>) -> Arc<Self> {
+        let mut first = Vec::new();
+        queue_totals(queue, &mut |name, _| first.push(name));
+        Self::with(first, names, queue.now())
+    }
+
+    fn with(
+        backend: Vec<&'static str>,
+        names: impl Iterator<Item = &'static str>,
+        now: Instant,
+    ) -> Arc<Self> {
+        let first = backend.len();
+        let names: Box<[&str]> = backend.into_iter().chain(names).collect();
         let lines = names.len().div_ceil(LINE);
         let board = Self {
             beat: CachePadded::default(),
+            backend: first,
             names,
             numbers: (0..lines).map(|_| CachePadded::default()).collect(),
         };
@@ -122,7 +143,7 @@ impl Publisher {
         &mut self,
         now: Instant,
         busy: bool,
-        backend: impl FnOnce() -> BackendCounters,
+        backend: impl FnOnce(&mut dyn FnMut(&'static str, u64)),
         numbers: impl FnOnce() -> I,
     ) {
         self.board.beat(now);
@@ -131,18 +152,22 @@ impl Publisher {
             return;
         }
         if now >= self.next_backend {
-            let BackendCounters { received, sent, dropped_receive, dropped_send } = backend();
-            self.board.put(0, [received, sent, dropped_receive, dropped_send].into_iter());
+            let mut place = 0;
+            backend(&mut |_, value| {
+                self.board.put(place, core::iter::once(value));
+                place += 1;
+            });
+            assert!(place == self.board.backend, "a back end's totals are always the same");
             self.next_backend = now + BACKEND_EVERY;
         }
-        self.board.put(BACKEND.len(), numbers());
+        self.board.put(self.board.backend, numbers());
         (self.next, self.stale) = (now + PUBLISH_EVERY, false);
     }
 
     /// Before a sleep: what happened since the last time, without the back end's totals.
     pub(crate) fn before_sleep<I: Iterator<Item = u64>>(&mut self, numbers: impl FnOnce() -> I) {
         if core::mem::take(&mut self.stale) {
-            self.board.put(BACKEND.len(), numbers());
+            self.board.put(self.board.backend, numbers());
         }
     }
 }
@@ -159,33 +184,39 @@ mod tests {
 
     fn board() -> Arc<Board> {
         let names = NAMES.into_iter().take(20).chain(["last"]);
-        Board::new(names, Duration::from_nanos(7))
+        Board::with(vec!["received", "sent", "dropped_send"], names, Duration::from_nanos(7))
     }
 
     #[test]
     fn what_is_published_is_read_by_name() {
         let (board, ms) = (board(), Duration::from_millis);
         let mut publisher = Publisher::new(Arc::clone(&board));
-        let backend = || BackendCounters { received: 1, dropped_send: 4, ..Default::default() };
-        publisher.turn(ms(1), true, backend, || 100..121);
+        let backend = |received| {
+            move |tell: &mut dyn FnMut(&'static str, u64)| {
+                tell("received", received);
+                tell("sent", 0);
+                tell("dropped_send", 4);
+            }
+        };
+        publisher.turn(ms(1), true, backend(1), || 100..121);
         let numbers = board.read();
-        assert_eq!(numbers.iter().count(), 25);
+        assert_eq!(numbers.iter().count(), 24);
         let named = ["received", "dropped_send", "some", "last", "other"];
         assert_eq!(named.map(|name| numbers.get(name)), [1, 4, 100, 120, 0]);
-        let more = || BackendCounters { received: 2, ..Default::default() };
-        publisher.turn(ms(100), true, more, || 200..221);
+        publisher.turn(ms(100), true, backend(2), || 200..221);
         let numbers = board.read();
         assert_eq!(named.map(|name| numbers.get(name)), [1, 4, 200, 220, 0], "costly: later");
-        publisher.turn(ms(101), true, more, || 300..321);
+        publisher.turn(ms(101), true, backend(2), || 300..321);
         assert_eq!(board.read().get("received"), 2);
     }
 
     #[test]
     fn it_is_published_every_millisecond_and_before_a_sleep_when_something_happened() {
-        let (board, us) = (board(), Duration::from_micros);
+        let us = Duration::from_micros;
+        let board = Board::with(Vec::new(), NAMES.into_iter(), us(0));
         let mut publisher = Publisher::new(Arc::clone(&board));
         let mut turn = |at, busy, value: u64, sleeps: bool| {
-            publisher.turn(us(at), busy, BackendCounters::default, || [value].into_iter());
+            publisher.turn(us(at), busy, |_| (), || [value].into_iter());
             if sleeps {
                 publisher.before_sleep(|| [value].into_iter());
             }

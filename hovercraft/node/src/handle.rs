@@ -1,6 +1,7 @@
 //! Questions to a running node, from any thread.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -246,17 +247,14 @@ fn ask<Q, T>(
 }
 
 fn totals(network: &HalfTotals, application: &HalfTotals) -> Totals {
-    let (first, second) = (network.backend, application.backend);
-    let backend = [
-        ("received", first.received + second.received),
-        ("sent", first.sent + second.sent),
-        ("dropped_receive", first.dropped_receive + second.dropped_receive),
-        ("dropped_send", first.dropped_send + second.dropped_send),
-    ];
+    let mut backend = BTreeMap::new();
+    for &(name, total) in network.backend.iter().chain(&application.backend) {
+        *backend.entry(name.to_owned()).or_insert(0) += total;
+    }
     let named = |(name, total): (&str, u64)| (name.to_owned(), total);
     Totals {
         replica: network.totals.iter().copied().map(named).collect(),
         application: application.totals.iter().copied().map(named).collect(),
-        backend: backend.into_iter().map(named).collect(),
+        backend,
     }
 }

@@ -32,6 +32,8 @@ mod board;
 mod cli;
 mod control;
 pub mod ctl;
+#[cfg(feature = "dpdk")]
+mod dpdk;
 #[allow(unsafe_code, reason = "the one door to libc; see its header")]
 mod ffi;
 mod handle;
@@ -53,7 +55,7 @@ mod turn;
 mod words;
 
 pub use handle::{AskError, Handle, StateReport};
-pub use node::{Node, StartError};
+pub use node::{Node, StartError, Wire};
 pub use plan::{DpdkOptions, Plan, PlanError};
 pub use services::{Services, main, run};
 pub use threads::Started;

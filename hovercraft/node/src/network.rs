@@ -13,7 +13,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crossbeam::channel::Sender;
-use dataplane::backend::{ArrivedAt, BackendCounters, Instant, Queue};
+use dataplane::backend::{ArrivedAt, Instant, Queue};
 use dataplane::udp::Waker;
 use hovercraft::audit::AuditEntry;
 use hovercraft::command::Command;
@@ -22,7 +22,7 @@ use hovercraft::replica::{Arrival, Counters, Replica, Status};
 use raft_core::ids::{LogIndex, NodeId, NodeSet};
 use rtrb::Producer;
 
-use crate::board::{Board, Publisher};
+use crate::board::{Board, Publisher, queue_totals};
 use crate::link::{Mailbox, Shared};
 use crate::turn::Turn;
 
@@ -60,7 +60,15 @@ pub(crate) struct View {
 #[derive(Clone, Debug)]
 pub(crate) struct HalfTotals {
     pub(crate) totals: Vec<(&'static str, u64)>,
-    pub(crate) backend: BackendCounters,
+    pub(crate) backend: Vec<(&'static str, u64)>,
+}
+
+impl HalfTotals {
+    pub(crate) fn new(totals: Vec<(&'static str, u64)>, queue: &impl Queue) -> Self {
+        let mut backend = Vec::new();
+        queue_totals(queue, &mut |name, total| backend.push((name, total)));
+        Self { totals, backend }
+    }
 }
 
 /// A part of the audit.
@@ -112,7 +120,7 @@ impl<Q: Queue> Network<Q> {
         }
         let names = replica.gauges().iter().chain(replica.totals()).map(|(name, _)| name);
         let peers = (0..NODES).flat_map(|_| PEER);
-        let publisher = Publisher::new(Board::new(names.chain(peers), queue.now()));
+        let publisher = Publisher::new(Board::new(&queue, names.chain(peers)));
         let taken = 0;
         Self {
             queue,
@@ -160,7 +168,7 @@ impl<Q: Queue> Network<Q> {
         work += self.perform();
         self.queue.flush();
         let (queue, replica, busy) = (&self.queue, &self.replica, work > 0);
-        self.publisher.turn(now, busy, || queue.counters(), || numbers(replica));
+        self.publisher.turn(now, busy, |tell| queue_totals(queue, tell), || numbers(replica));
         Turn { now, busy, stop }
     }
 
@@ -246,7 +254,7 @@ fn answer<Q: Queue>(replica: &mut Replica, queue: &Q, now: Instant, question: Qu
         }
         Question::Totals(to) => {
             let totals = replica.totals().collect();
-            let _ = to.try_send(HalfTotals { totals, backend: queue.counters() });
+            let _ = to.try_send(HalfTotals::new(totals, queue));
         }
         Question::Audit(from, to) => {
             let _ = to.try_send(audit_page(replica, from));

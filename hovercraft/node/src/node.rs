@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam::channel;
 use dataplane::backend::Queue;
+use dataplane::capture::{Capture, CaptureTotals};
 use dataplane::error::BackendError;
 use dataplane::udp::{BufferSizes, Udp, Waker};
 use hovercraft::application::Application;
@@ -18,6 +19,7 @@ use hovercraft_config::{Group, Idle, NodeConfig};
 use r2p2::service::Service;
 use rtrb::RingBuffer;
 use thiserror::Error;
+use tracing::{info, warn};
 
 use crate::admin::Admin;
 use crate::application::ApplicationHalf;
@@ -48,6 +50,10 @@ pub enum StartError {
     /// A thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
+    /// DPDK.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Dpdk(#[from] crate::dpdk::DpdkStartError),
     /// A plan for DPDK in a program without it.
     #[error("this program was built without DPDK: build it with the feature `dpdk`")]
     NoDpdk,
@@ -79,33 +85,59 @@ pub struct Node {
     threads: Vec<JoinHandle<()>>,
     started: Vec<Started>,
     admin: Option<Admin>,
-    buffers: BufferSizes,
+    wire: Wire,
+    capture: Option<Capture>,
+}
+
+/// What a node's packets go through.
+#[derive(Debug)]
+pub enum Wire {
+    /// Kernel sockets, with their buffers as the kernel gave them.
+    Udp(BufferSizes),
+    /// A port of DPDK: release, device and queues in words.
+    Dpdk(String),
 }
 
 impl Node {
-    /// Opens kernel UDP sockets and the admin port, takes the memory, starts the threads.
+    /// Opens the back end and the admin port, takes the memory, starts the threads.
     ///
     /// # Errors
     ///
     /// [`StartError`]: what the system refused, with what to do.
     pub fn start<S: Service + Send + 'static>(plan: Plan, service: S) -> Result<Self, StartError> {
-        if plan.dpdk.is_some() {
-            return Err(StartError::NoDpdk);
-        }
-        let network = Udp::open(plan.udp.clone())?;
-        let application = network.transmit_queue()?;
         let address = plan.member.admin;
         let listener =
             TcpListener::bind(address).map_err(|cause| StartError::Admin { address, cause })?;
-        let buffers = network.buffers();
+        let mut node = match plan.dpdk.clone() {
+            None => Self::start_on_udp(plan, service)?,
+            #[cfg(feature = "dpdk")]
+            Some(options) => {
+                let opened = crate::dpdk::open(&plan, &options)?;
+                let wire = Wire::Dpdk(opened.description);
+                let mut node = Self::start_on(plan, service, opened.ends, &opened.cores, wire)?;
+                node.capture = opened.capture;
+                node
+            }
+            #[cfg(not(feature = "dpdk"))]
+            Some(_) => return Err(StartError::NoDpdk),
+        };
+        node.admin = Some(Admin::start(listener, node.handle())?);
+        Ok(node)
+    }
+
+    fn start_on_udp<S: Service + Send + 'static>(
+        plan: Plan,
+        service: S,
+    ) -> Result<Self, StartError> {
+        let network = Udp::open(plan.udp.clone())?;
+        let application = network.transmit_queue()?;
+        let wire = Wire::Udp(network.buffers());
         let sleeps = plan.group.node.idle == Idle::Sleep;
         let wake_network = sleeps.then(|| network.waker());
         let wake_application = sleeps.then(|| application.waker());
         let ends = Ends { network, application, wake_network, wake_application };
-        let mut node = Self::start_on(plan, service, ends, buffers)?;
-        let admin = Admin::start(listener, node.handle()).map_err(StartError::Thread)?;
-        node.admin = Some(admin);
-        Ok(node)
+        let cores: Vec<_> = plan.group.node.cores.iter().copied().map(Some).collect();
+        Self::start_on(plan, service, ends, &cores, wire)
     }
 
     /// On any back end, without an admin port.
@@ -113,15 +145,16 @@ impl Node {
         plan: Plan,
         service: S,
         ends: Ends<Q>,
-        buffers: BufferSizes,
+        cores: &[Option<usize>],
+        wire: Wire,
     ) -> Result<Self, StartError> {
         let Halves { network, application, handle } = halves(plan, service, ends);
-        let Group { node: NodeConfig { cores, idle, .. }, limits, .. } = &handle.plan().group;
-        let (policy, window, cores) = (*idle, limits.plain_window, cores.clone());
+        let Group { node: NodeConfig { idle, .. }, limits, .. } = &handle.plan().group;
+        let (policy, window) = (*idle, limits.plain_window);
         let wanted = |thread, place: usize| {
-            let core = cores.get(place).copied();
+            let core = cores.get(place).copied().flatten();
             let others = cores.iter().enumerate().filter(|&(other, _)| other != place);
-            let others: Vec<usize> = others.map(|(_, &core)| core).collect();
+            let others: Vec<usize> = others.filter_map(|(_, &core)| core).collect();
             Started { thread, core, idle: threads::idle(policy, core, &others) }
         };
         let (started, ready) = channel::bounded(2);
@@ -130,7 +163,8 @@ impl Node {
             threads: Vec::new(),
             started: Vec::new(),
             admin: None,
-            buffers,
+            wire,
+            capture: None,
         };
         if handle.plan().is_inline() {
             let wanted = wanted("hc-inline", 0);
@@ -167,10 +201,10 @@ impl Node {
         &self.started
     }
 
-    /// Socket buffers as the kernel gave them.
+    /// What packets go through.
     #[must_use]
-    pub fn buffers(&self) -> BufferSizes {
-        self.buffers
+    pub fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     /// Whether all its threads run. One that ended unasked had broken an invariant; it has said which on stderr.
@@ -197,6 +231,14 @@ impl Drop for Node {
         self.stop_threads();
         if let Some(admin) = self.admin.take() {
             admin.stop();
+        }
+        if let Some(stopped) = self.capture.take().map(Capture::stop) {
+            match stopped {
+                Ok(CaptureTotals { written, dropped, past_limit }) => {
+                    info!(written, dropped, past_limit, "frames captured");
+                }
+                Err(error) => warn!("--pcap: {error}"),
+            }
         }
     }
 }

@@ -5,14 +5,14 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use dataplane::udp::BufferSizes;
-use hovercraft_config::{Cluster, Group};
+use hovercraft_config::{Cluster, Group, Resources};
 use r2p2::service::Service;
 use tracing::{error, info, warn};
 
 use crate::cli::{self, BackEnd, CliError, NodeArgs};
 use crate::control::{self, Ended};
 use crate::ffi::EndSignals;
-use crate::node::{Node, StartError};
+use crate::node::{Node, StartError, Wire};
 use crate::plan::{self, DpdkOptions, Plan, PlanError};
 use crate::threads::Started;
 use crate::{logs, words};
@@ -147,6 +147,11 @@ fn serve(services: &Services, plan: Plan) -> ExitCode {
     for warning in &plan.warnings {
         warn!("{warning}");
     }
+    if plan.dpdk.is_some() && !plan.group.node.cores.is_empty() {
+        warn!(
+            "`cores` of cluster.ron is for kernel UDP: with --dpdk the EAL's -l or --lcores names the threads' cores"
+        );
+    }
     tell_start(&plan);
     let Some(starter) = services.starter(&plan.group.service) else { return ExitCode::from(WRONG) };
     let wanted = plan.group.node.resources;
@@ -154,11 +159,21 @@ fn serve(services: &Services, plan: Plan) -> ExitCode {
         Ok(node) => node,
         Err(error) => return fail(&error),
     };
-    let BufferSizes { receive, send } = node.buffers();
-    info!(receive, send, "socket buffers granted, in bytes");
+    match node.wire() {
+        Wire::Udp(buffers) => tell_buffers(*buffers, &wanted),
+        Wire::Dpdk(description) => info!("{description}"),
+    }
     for Started { thread, core, idle } in node.started() {
         info!(thread, core, idle = words::idle(*idle), "thread runs");
     }
+    match control::supervise(node, &signals) {
+        Ended::Asked => ExitCode::SUCCESS,
+        Ended::Broken => ExitCode::from(FAILED),
+    }
+}
+
+fn tell_buffers(BufferSizes { receive, send }: BufferSizes, wanted: &Resources) {
+    info!(receive, send, "socket buffers granted, in bytes");
     if receive < wanted.receive_buffer || send < wanted.send_buffer {
         warn!(
             wanted_receive = wanted.receive_buffer,
@@ -166,10 +181,6 @@ fn serve(services: &Services, plan: Plan) -> ExitCode {
             "the kernel grants smaller socket buffers than configured: bursts may be dropped; raise net.core.rmem_max \
              and net.core.wmem_max, or run with CAP_NET_ADMIN"
         );
-    }
-    match control::supervise(node, &signals) {
-        Ended::Asked => ExitCode::SUCCESS,
-        Ended::Broken => ExitCode::from(FAILED),
     }
 }
 

@@ -255,6 +255,28 @@ impl Queue for Dpdk {
         }
         counters
     }
+
+    /// What the network stack saw, and the device and its port; of a queue that only sends, what became of its packets.
+    fn details(&self, tell: &mut dyn FnMut(&'static str, u64)) {
+        for (name, total) in self.addressing_counters().iter() {
+            tell(name, total);
+        }
+        if self.network.is_none() {
+            return;
+        }
+        for (name, total) in self.stack_counters().iter() {
+            tell(name, total);
+        }
+        let PortStats { missed, no_buffer, errors_in, errors_out, .. } = self.port_stats();
+        let PortHistory { link_changes, losses, returns } = self.port_history();
+        tell("device_missed", missed);
+        tell("device_no_buffer", no_buffer);
+        tell("device_errors_in", errors_in);
+        tell("device_errors_out", errors_out);
+        tell("device_losses", losses);
+        tell("device_returns", returns);
+        tell("link_changes", link_changes);
+    }
 }
 
 impl Drop for Dpdk {

@@ -84,7 +84,7 @@ fn start(mode: &str, threads: &str) -> (hovercraft_config::Cluster, Vec<Node>, C
         let (wake_network, wake_application) = (Some(network.waker()), Some(application.waker()));
         let (network, application) = (watched(network), watched(application));
         let ends = Ends { network, application, wake_network, wake_application };
-        Node::start_on(plan, Kv::default(), ends, buffers).unwrap()
+        Node::start_on(plan, Kv::default(), ends, &[], Wire::Udp(buffers)).unwrap()
     };
     let nodes = (1..=nodes).map(&mut start).collect();
     (cluster, nodes, counts)
