@@ -157,6 +157,8 @@ impl Addressing {
     pub fn hold(&mut self, now: Instant, to: SocketAddr, head: &[u8], tail: &[u8]) -> bool {
         let hop = match self.next_hop(to) {
             Ok(Hop::Unknown(hop)) => hop,
+            // A group's address needs no answer.
+            Ok(Hop::Known(mac, _)) if mac.is_group() => return false,
             // Found meanwhile: released at once.
             Ok(Hop::Known(_, to)) => self.subnet.next_hop(*to.ip()).unwrap_or(*to.ip()),
             Err(_) => return false,

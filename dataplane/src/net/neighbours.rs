@@ -4,19 +4,20 @@
 //! |---|---|---|
 //! | looked for | a sender asked | an answer; three requests, one second apart (RFC 1122, 2.3.2.1) |
 //! | heard | a datagram, or an ARP packet that moved it | used: asked by broadcast, at once; unused for a minute: forgotten |
-//! | confirmed | ARP | used 30 s later: asked, twice by unicast, then by broadcast; unused for ten minutes: forgotten |
+//! | told | its own ARP request for us | used: asked as below, at once; unused for a minute: forgotten |
+//! | confirmed | its answer | used 30 s later: asked, twice by unicast, then by broadcast; unused for ten minutes: forgotten |
 //!
 //! A neighbour stays in use while it is asked, and is forgotten when three questions, one second apart, stay unanswered.
 //!
 //! What is believed: ARP, as everywhere (it has no proof to offer), for neighbours that are known, and for others in
-//! packets for us. A received datagram makes its sender known, so that an answer never waits, only where nothing is
-//! known or nothing but another datagram told it: a forged one moves no confirmed neighbour, it makes us ask. Asking is
-//! by broadcast then, so that the rightful owner hears it.
+//! requests for us. A received datagram makes its sender known, so that an answer never waits, only where nothing is
+//! known or nothing but another datagram told it: a forged one moves no neighbour that spoke ARP, it makes us ask. Whoever
+//! was only heard is asked by broadcast, so that the rightful owner hears it.
 //!
 //! Invariants:
-//! - B1. A datagram never changes a confirmed entry.
-//! - B2. A full bucket gives up what was only heard, the oldest first, then what is confirmed, old and unused. It never
-//!   gives up the gateway, nor anything else for what was only heard.
+//! - B1. A datagram never changes an entry that ARP told or confirmed.
+//! - B2. A full bucket gives up, the oldest first, what was only heard; what ARP told unasked and nobody uses, but not for
+//!   what was heard; what is confirmed, old and unused, but only for what a sender needs. It never gives up the gateway.
 //! - B3. At most [`QUESTIONS`] neighbours are asked per look, and looks are [`LOOK_INTERVAL`] apart; those that a sender
 //!   asked for come at once, [`super::table`]'s sixteen per poll at most.
 
@@ -82,6 +83,7 @@ struct Entry {
 enum State {
     LookedFor,
     Heard,
+    Told,
     Confirmed,
 }
 
@@ -154,9 +156,9 @@ impl Neighbours {
         };
         let entry = self.entries[place];
         match entry.state {
-            State::Confirmed if entry.mac == mac => {}
+            State::Told | State::Confirmed if entry.mac == mac => {}
             // B1.
-            State::Confirmed => {
+            State::Told | State::Confirmed => {
                 counters.count(StackEvent::NeighbourDoubted);
                 if now.saturating_sub(entry.since) >= DOUBT && entry.tries == 0 {
                     // As if asked once: again by unicast, then by broadcast.
@@ -191,8 +193,8 @@ impl Neighbours {
             if !for_us || answer {
                 return false;
             }
-            match self.claim(now, ip, State::LookedFor) {
-                Some(place) => self.publish(now, place, mac, State::Confirmed),
+            match self.claim(now, ip, State::Told) {
+                Some(place) => self.publish(now, place, mac, State::Told),
                 None => counters.count(StackEvent::NeighboursFull),
             }
             return true;
@@ -201,7 +203,12 @@ impl Neighbours {
         match entry.state {
             State::LookedFor => {
                 counters.count(StackEvent::NeighbourFound);
-                self.publish(now, place, mac, State::Confirmed);
+                let state = if answer { State::Confirmed } else { State::Told };
+                self.publish(now, place, mac, state);
+            }
+            State::Heard | State::Told if entry.mac == mac && !answer => {
+                self.entries[place].state = State::Told;
+                self.entries[place].since = now;
             }
             _ if entry.mac == mac => self.confirm(now, place),
             // Our own question answered otherwise: it has moved.
@@ -299,13 +306,15 @@ impl Neighbours {
             State::Heard if asking || is_gateway || self.table.take_use(place) => {
                 Next::Ask(MacAddress::BROADCAST)
             }
-            State::Heard if age >= HEARD_FORGOTTEN => Next::Forget(None),
-            State::Confirmed if asking || is_gateway || self.table.take_use(place) => {
+            State::Told | State::Confirmed
+                if asking || is_gateway || self.table.take_use(place) =>
+            {
                 let last = entry.tries + 1 == TRIES;
                 Next::Ask(if last { MacAddress::BROADCAST } else { entry.mac })
             }
+            State::Heard | State::Told if age >= HEARD_FORGOTTEN => Next::Forget(None),
             State::Confirmed if age >= FORGOTTEN => Next::Forget(None),
-            State::Heard | State::Confirmed => Next::Wait(now + USE_INTERVAL),
+            State::Heard | State::Told | State::Confirmed => Next::Wait(now + USE_INTERVAL),
         }
     }
 
@@ -376,19 +385,21 @@ impl Neighbours {
         let first = bucket(ip);
         let places = first..first + BUCKET;
         let free = places.clone().find(|&place| self.ips[place].is_unspecified());
-        let oldest = |wanted: State, age_min: Duration| {
-            let is_old = |&place: &usize| {
-                self.entries[place].state == wanted
-                    && self.gateway != Some(self.ips[place])
-                    && now.saturating_sub(self.entries[place].since) >= age_min
-            };
-            places.clone().filter(is_old).min_by_key(|&place| self.entries[place].since)
+        let oldest = |given_up: State, may_be: &dyn Fn(usize) -> bool| {
+            let entries = places.clone().filter(|&place| {
+                let is_gateway = self.gateway == Some(self.ips[place]);
+                self.entries[place].state == given_up && !is_gateway && may_be(place)
+            });
+            entries.min_by_key(|&place| self.entries[place].since)
         };
-        let place = free.or_else(|| oldest(State::Heard, Duration::ZERO)).or_else(|| {
-            let wanted = state != State::Heard;
-            oldest(State::Confirmed, REACHABLE)
-                .filter(|&place| wanted && !self.table.is_used(place))
-        })?;
+        let is_unused = |place: usize| !self.table.is_used(place);
+        let is_old = |place: usize| {
+            is_unused(place) && now.saturating_sub(self.entries[place].since) >= REACHABLE
+        };
+        let place = free
+            .or_else(|| oldest(State::Heard, &|_| true))
+            .or_else(|| oldest(State::Told, &is_unused).filter(|_| state != State::Heard))
+            .or_else(|| oldest(State::Confirmed, &is_old).filter(|_| state == State::LookedFor))?;
         self.table.clear(place);
         self.last_heard = (Ipv4Addr::UNSPECIFIED, MacAddress::NOBODY);
         self.ips[place] = ip;

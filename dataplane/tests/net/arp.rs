@@ -264,6 +264,48 @@ fn a_flood_of_unknown_senders_displaces_nobody_that_is_confirmed() {
     assert_eq!(questions(&ask_for(&mut stack, 77, seconds(12))), [(ip(77), BROADCAST)]);
 }
 
+/// B2: nor does one of forged requests for us keep out whom we need.
+#[test]
+fn a_flood_of_requests_keeps_nobody_out() {
+    let own = "10.0.0.1:8000".parse().unwrap();
+    let mut stack = settled(Stack::new(StackConfig::new(mac(1), own, 8), Duration::ZERO).unwrap());
+    let address = |n: u32| std::net::Ipv4Addr::from_bits(0x0a10_0000 + n);
+    ask_for(&mut stack, 2, seconds(10));
+    event(&mut stack, seconds(10), &arp_reply((mac(2), ip(2)), 1));
+    for n in 0..20_000 {
+        let sender = (mac(66), address(n));
+        let forged = arp(ArpOperation::REQUEST, sender, (NOBODY, ip(1)), BROADCAST);
+        assert_eq!(event(&mut stack, seconds(11), &forged), StackEvent::ArpRequest);
+        polled(&mut stack, seconds(11));
+    }
+    // Whom we need, and whom we know; one that is only heard has to wait.
+    assert_eq!(questions(&ask_for(&mut stack, 77, seconds(12))), [(ip(77), BROADCAST)]);
+    assert_eq!(stack.neighbours().find(ip(2)), Some(mac(2)));
+    let before = stack.counters().of(StackEvent::NeighboursFull);
+    event(&mut stack, seconds(12), &IpFrame::udp(88, 1, b"").bytes());
+    assert_eq!(stack.counters().of(StackEvent::NeighboursFull), before + 1);
+}
+
+/// As a kernel's stale neighbour: good at once, and asked by unicast when it is used.
+#[test]
+fn whoever_asked_for_us_is_asked_when_it_is_used() {
+    let mut stack = settled(stack(1));
+    event(&mut stack, seconds(10), &arp_request(2, 1));
+    assert_eq!(pass(&mut stack, seconds(10), seconds(20), false), []);
+    let forged = IpFrame { from: mac(66), ..IpFrame::udp(2, 1, b"forged") }.bytes();
+    event(&mut stack, seconds(20), &forged);
+    assert_eq!(stack.neighbours().find(ip(2)), Some(mac(2)));
+    let asked = pass(&mut stack, seconds(20), seconds(21), false);
+    assert_eq!(asked.iter().map(|ask| ask.1).collect::<Vec<_>>(), [mac(2)]);
+    event(&mut stack, seconds(21), &arp_reply((mac(2), ip(2)), 1));
+    assert_eq!(pass(&mut stack, seconds(21), seconds(51), true), []);
+    // Unused, it is forgotten after a minute.
+    let mut unused = settled(super::frames::stack(1));
+    event(&mut unused, seconds(10), &arp_request(2, 1));
+    assert_eq!(pass(&mut unused, seconds(10), seconds(75), false), []);
+    assert_eq!(unused.neighbours().find(ip(2)), None);
+}
+
 /// B2: so many neighbours are needed that the table is full. The gateway stays, though it is the oldest of all; what is
 /// confirmed and fresh stays, and gives way when it is old and unused, but not to one that was only heard.
 #[test]

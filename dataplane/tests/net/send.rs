@@ -194,6 +194,8 @@ fn where_no_way_leads_is_refused_and_counted() {
         assert_eq!(addressing.counters().of(event), before + 1, "{to}");
         assert!(!addressing.hold(NOW, to.parse().unwrap(), b"", b""));
     }
+    // A group is known without being looked for.
+    assert!(!addressing.hold(NOW, group().into(), b"", b""));
     assert_eq!(addressing.held(), 0);
 }
 
