@@ -57,6 +57,8 @@ need_all() {
 need_dpdk() {
     local packages=()
     command -v pkg-config >/dev/null || packages+=(pkg-config)
+    # Tests of DPDK beside the kernel turn its checksum offload off.
+    command -v ethtool >/dev/null || packages+=(ethtool)
     pkg-config --atleast-version=22.11 libdpdk 2>/dev/null || packages+=(dpdk libdpdk-dev)
     command -v clang >/dev/null || packages+=(clang)
     compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || packages+=(libclang-dev)

@@ -222,6 +222,13 @@ impl Bridged {
     }
 }
 
+impl Bridged {
+    /// The host that peer `place + 1` is on.
+    pub(crate) fn host(&self, place: usize) -> &Namespace {
+        &self.hosts[place]
+    }
+}
+
 fn join(outer: &Namespace, number: u8) -> io::Result<Namespace> {
     let host = Namespace::without_ipv6()?;
     let path = host.path();

@@ -13,6 +13,8 @@ mod dpdk_support;
 #[allow(unsafe_code, reason = "a counting allocator and namespaces; see its header")]
 mod ffi;
 mod labs;
+#[cfg(feature = "dpdk")]
+mod mixed;
 mod namespaces;
 mod no_alloc;
 mod promises;
