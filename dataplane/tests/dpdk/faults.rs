@@ -38,7 +38,7 @@ fn t3_a_million_packets_with_faults_cost_no_buffer() {
     // Fewer than the rings can hold: it runs dry.
     let pool = pool(2_600);
     let mut wire = Wire::new(pool.clone());
-    let narrow = PlugConfig { inbox: 255, outbox: 1_023, tx_queues: 2 };
+    let narrow = PlugConfig { inbox: 255, outbox: 63, tx_queues: 2 };
     let mut hosts: Vec<_> =
         (1..=3).map(|n| host(&mut wire, n, &pool, PlugConfig::default())).collect();
     hosts.push(host(&mut wire, 4, &pool, narrow));

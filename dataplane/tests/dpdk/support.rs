@@ -9,10 +9,19 @@ use dataplane::dpdk::packet::Pool;
 pub(crate) fn eal() -> &'static Eal {
     static EAL: OnceLock<Eal> = OnceLock::new();
     EAL.get_or_init(|| {
+        let before = allowed();
         let line = "--no-huge -m 512 --no-pci --no-shconf --no-telemetry --lcores 0@0";
         let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        Eal::start(&arguments).unwrap()
+        let eal = Eal::start(&arguments).unwrap();
+        assert_eq!(allowed(), before, "E2: EAL pins the thread that starts it");
+        eal
     })
+}
+
+/// Where this thread may run.
+fn allowed() -> String {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    status.lines().find(|line| line.starts_with("Cpus_allowed_list")).unwrap().to_owned()
 }
 
 /// Room for the longest packet that a back end takes, with all headers.
