@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hovercraft_config::Mode;
 
+use crate::wire::Wire;
+
 /// Clusters of real nodes on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "hovercraft-lab", version)]
@@ -93,14 +95,17 @@ pub struct Cluster {
     /// Service of the nodes.
     #[arg(long, default_value = "kv")]
     pub service: String,
-    /// Network and application on two threads of a node, or on one.
-    #[arg(long, value_enum, default_value = "split")]
-    pub threads: ThreadsName,
+    /// Network and application on two threads of a node, or on one; by default on one where nodes poll and cores are few.
+    #[arg(long, value_enum)]
+    pub threads: Option<ThreadsName>,
     /// What an empty poll of a node does; by default what suits the cores of this machine.
     #[arg(long, value_enum)]
     pub idle: Option<IdleName>,
+    /// What packets go over; by default DPDK where it is possible, else kernel UDP.
+    #[arg(long, value_enum)]
+    pub wire: Option<WireName>,
     /// Loopback addresses even where network namespaces are possible.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "wire")]
     pub loopback: bool,
     /// Program of a node, for a service of your own; by default `hovercraft-node` beside this program.
     #[arg(long)]
@@ -183,6 +188,16 @@ pub enum WhereName {
     Loopback,
 }
 
+/// Wires as typed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum WireName {
+    /// The kernel's UDP.
+    Udp,
+    /// DPDK on a veth for each node; clients on kernel UDP.
+    #[value(name = "af_packet")]
+    AfPacket,
+}
+
 /// Modes as typed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum ModeName {
@@ -232,6 +247,15 @@ impl std::str::FromStr for Target {
             number => {
                 number.parse().map(Self::Node).map_err(|_| "must be a node's number or `leader`")
             }
+        }
+    }
+}
+
+impl From<WireName> for Wire {
+    fn from(name: WireName) -> Self {
+        match name {
+            WireName::Udp => Self::Udp,
+            WireName::AfPacket => Self::AfPacket,
         }
     }
 }

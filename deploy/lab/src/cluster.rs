@@ -18,9 +18,10 @@ use hovercraft_config::{
 
 use crate::admin::{self, Answer, Status};
 use crate::ffi;
-use crate::network::{self, Namespaces, Network};
+use crate::network::{Namespaces, Network};
 use crate::process::Identity;
 use crate::state::{self, Directory, MARK, State};
+use crate::wire::{self, Wire};
 
 /// How long processes may take to end by themselves.
 const PARTING: Duration = Duration::from_secs(2);
@@ -44,9 +45,11 @@ pub struct Plan {
     pub audit: bool,
     /// Loopback addresses even where namespaces are possible.
     pub loopback: bool,
+    /// What packets go over; the best that there is if `None`.
+    pub wire: Option<Wire>,
     /// Program of a node.
     pub node_program: PathBuf,
-    /// Program that holds namespaces ([`network::HOLD`]): ours.
+    /// Program that holds namespaces ([`crate::network::HOLD`]): ours.
     pub lab_program: PathBuf,
     /// Whether all ends with the thread that calls [`Lab::up`], even if that is killed.
     pub ends_with_us: bool,
@@ -87,21 +90,6 @@ impl Plan {
             Mode::Unreplicated => "unreplicated",
             Mode::Raft => "raft",
             Mode::Hovercraft => "hovercraft",
-        }
-    }
-
-    /// The network that is possible here, and why not a better one.
-    fn network(&self) -> (Network, Option<String>) {
-        // Any number serves; labs of other names and users should rarely have the same.
-        let bytes = self.name.bytes().chain(ffi::user().to_le_bytes());
-        let number = bytes.fold(7_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)).max(1);
-        let loopback = Network::Loopback { number };
-        if self.loopback {
-            return (loopback, None);
-        }
-        match network::namespaces_possible() {
-            Ok(()) => (Network::Namespaces, None),
-            Err(reason) => (loopback, Some(format!("{reason:#}"))),
         }
     }
 
@@ -150,10 +138,8 @@ impl Lab {
         if ended > 0 {
             say(&format!("took away {ended} processes of an earlier run that did not end well"));
         }
-        let (network, reason) = plan.network();
-        if let Some(reason) = reason {
-            say(&format!("{reason}: the nodes are processes on loopback addresses instead"));
-        }
+        let (network, reasons) = wire::choose(plan)?;
+        reasons.iter().for_each(|reason| say(reason));
         let settings = plan.settings(network);
         let file = directory.file("cluster.ron");
         fs::write(&file, settings.to_ron())?;
@@ -169,11 +155,18 @@ impl Lab {
 
     fn start(&mut self, plan: &Plan) -> anyhow::Result<()> {
         let nodes = plan.node_count();
-        if self.view.state.network == Network::Namespaces {
+        let network = self.view.state.network;
+        if network.has_namespaces() {
             let mark = (MARK, self.directory.path().as_os_str());
             let log = File::create(self.directory.file("network.log"))?;
-            let (namespaces, holder) =
-                Namespaces::create(&plan.lab_program, nodes, mark, log, plan.ends_with_us)?;
+            let (namespaces, holder) = Namespaces::create(
+                &plan.lab_program,
+                nodes,
+                network,
+                mark,
+                log,
+                plan.ends_with_us,
+            )?;
             self.children.push(holder);
             self.view.state.namespaces = Some(namespaces);
             self.directory.record(&self.view.state)?;
@@ -186,7 +179,8 @@ impl Lab {
 
     fn start_node(&mut self, plan: &Plan, node: u8) -> anyhow::Result<()> {
         let mut command = Command::new(&plan.node_program);
-        command.args(["--udp", "--", "--config"]).arg(self.directory.file("cluster.ron"));
+        command.args(self.view.state.network.back_end(&plan.threads));
+        command.args(["--", "--config"]).arg(self.directory.file("cluster.ron"));
         command.args(["--id", &node.to_string()]);
         let namespaces = self.view.state.namespaces.as_ref();
         let network = namespaces.map(|namespaces| namespaces.node(node)).transpose()?;

@@ -27,3 +27,4 @@ pub mod process;
 pub mod report;
 pub mod run;
 pub mod state;
+pub mod wire;

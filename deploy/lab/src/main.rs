@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser as _;
-use hovercraft_lab::cli::{self, Cli, Command, IdleName, Target, WhereName};
+use hovercraft_lab::cli::{self, Cli, Command, IdleName, Target, ThreadsName, WhereName, WireName};
 use hovercraft_lab::cluster::{self, Lab, Plan, View};
+use hovercraft_lab::network::Network;
+use hovercraft_lab::wire::{self, Wire};
 use hovercraft_lab::{bench, ffi, floor, network, run};
 
 fn main() -> ExitCode {
@@ -60,23 +62,31 @@ fn plan(
         Some(program) => program.clone(),
         None => beside_us("hovercraft-node")?,
     };
-    let nodes = usize::from(options.nodes);
-    // A thread that polls without pause wants a core; a core that several share is better slept on.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let suits = if cores > 2 * nodes { IdleName::Yield } else { IdleName::Sleep };
-    Ok(Plan {
+    let mut plan = Plan {
         name: name.to_owned(),
         mode: options.mode.into(),
         nodes: options.nodes,
         service: options.service.clone(),
-        threads: options.threads.word().to_owned(),
-        idle: options.idle.unwrap_or(suits).word().to_owned(),
+        threads: String::new(),
+        idle: String::new(),
         audit,
         loopback: options.loopback,
+        wire: options.wire.map(Wire::from),
         node_program,
         lab_program: std::env::current_exe()?,
         ends_with_us,
-    })
+    };
+    let polls = wire::choose(&plan)?.0 == Network::AfPacket;
+    let nodes = usize::from(options.nodes);
+    // A thread that polls without pause wants a core; a core that several share is better slept on, or given away by
+    // threads that have no other way to look at their device.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let rich = cores > 2 * nodes;
+    let threads = if polls && !rich { ThreadsName::Inline } else { ThreadsName::Split };
+    let idle = if polls || rich { IdleName::Yield } else { IdleName::Sleep };
+    plan.threads = options.threads.unwrap_or(threads).word().to_owned();
+    plan.idle = options.idle.unwrap_or(idle).word().to_owned();
+    Ok(plan)
 }
 
 fn up(name: &str, options: &cli::Cluster) -> anyhow::Result<()> {
@@ -129,8 +139,9 @@ fn bench(name: &str, options: &cli::Bench) -> anyhow::Result<()> {
                 mode,
                 nodes: options.nodes,
                 service: "synthetic".to_owned(),
-                threads: options.threads,
+                threads: Some(options.threads),
                 idle: options.idle,
+                wire: (place == WhereName::Namespaces).then_some(WireName::Udp),
                 loopback: place == WhereName::Loopback,
                 node_program: options.node_program.clone(),
             };

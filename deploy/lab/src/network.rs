@@ -8,6 +8,9 @@
 //!                      node 1    node 2    node 3       clients
 //! ```
 //!
+//! Where nodes are on DPDK their `eth0` has no address, so that the kernel answers nothing in their place; they are
+//! administered over a second bridge, `hc1`, and interfaces `adm0` with 10.72.0.0/24.
+//!
 //! One process, the *holder*, makes all namespaces and keeps them open; `/proc/HOLDER/fd/N` is the way into each. Nothing
 //! is mounted or named, so when the holder ends, and the processes inside have ended, the kernel takes everything away.
 //!
@@ -50,6 +53,9 @@ pub const HOLD: &str = "hold-namespaces";
 pub enum Network {
     /// A namespace each, on one bridge.
     Namespaces,
+    /// The same, the nodes on DPDK.
+    #[serde(rename = "af_packet")]
+    AfPacket,
     /// Loopback addresses `127.71.N.x` of the host.
     Loopback {
         /// Which of the loopback networks.
@@ -71,9 +77,33 @@ impl Network {
     #[must_use]
     fn host(self, host: u8) -> IpAddr {
         IpAddr::V4(match self {
-            Self::Namespaces => Ipv4Addr::new(10, 71, 0, host),
+            Self::Namespaces | Self::AfPacket => Ipv4Addr::new(10, 71, 0, host),
             Self::Loopback { number } => Ipv4Addr::new(127, 71, number, host),
         })
+    }
+
+    /// Address over which the host with this number is administered.
+    fn admin_host(self, host: u8) -> IpAddr {
+        match self {
+            Self::AfPacket => IpAddr::V4(Ipv4Addr::new(10, 72, 0, host)),
+            Self::Namespaces | Self::Loopback { .. } => self.host(host),
+        }
+    }
+
+    /// Whether each node has a namespace.
+    #[must_use]
+    pub fn has_namespaces(self) -> bool {
+        !matches!(self, Self::Loopback { .. })
+    }
+
+    /// In a word, for programs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Namespaces => "udp",
+            Self::AfPacket => "af_packet",
+            Self::Loopback { .. } => "loopback",
+        }
     }
 
     /// Where a node has its data plane.
@@ -91,14 +121,14 @@ impl Network {
     /// Where a node is administered.
     #[must_use]
     pub fn admin(self, node: u8) -> SocketAddr {
-        SocketAddr::new(self.host(node), ADMIN_PORT)
+        SocketAddr::new(self.admin_host(node), ADMIN_PORT)
     }
 
     /// The group's address; loopback networks share the host's, so each has its own.
     #[must_use]
     pub fn multicast(self) -> SocketAddr {
         let number = match self {
-            Self::Namespaces => 1,
+            Self::Namespaces | Self::AfPacket => 1,
             Self::Loopback { number } => number,
         };
         SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 71, number)), DATA_PORT)
@@ -109,11 +139,16 @@ impl Network {
     pub fn describe(self) -> String {
         match self {
             Self::Namespaces => {
-                "a network namespace for each node on one bridge (10.71.0.0/24), real IP multicast"
+                "kernel UDP, a network namespace for each node on one bridge (10.71.0.0/24), real IP multicast"
+                    .to_owned()
+            }
+            Self::AfPacket => {
+                "nodes on DPDK (net_af_packet, no hugepages), each with a veth in a network namespace of its own on one bridge \
+                 (10.71.0.0/24), real IP multicast; clients on kernel UDP"
                     .to_owned()
             }
             Self::Loopback { number } => format!(
-                "loopback addresses 127.71.{number}.x of this host, with IP multicast over the loopback interface"
+                "kernel UDP, loopback addresses 127.71.{number}.x of this host, with IP multicast over the loopback interface"
             ),
         }
     }
@@ -164,6 +199,7 @@ impl Namespaces {
     pub fn create(
         program: &Path,
         nodes: u8,
+        network: Network,
         mark: (&str, &OsStr),
         log: File,
         ends_with_us: bool,
@@ -176,7 +212,7 @@ impl Namespaces {
         let mut child =
             command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let made = Self::ask(&mut child).and_then(|namespaces| {
-            namespaces.connect(nodes)?;
+            namespaces.connect(nodes, network)?;
             Ok(namespaces)
         });
         match made {
@@ -199,41 +235,62 @@ impl Namespaces {
         Ok(Self { holder: Identity::of(child.id())?, descriptors })
     }
 
-    /// Bridge and veth pairs, addresses and routes.
-    fn connect(&self, nodes: u8) -> anyhow::Result<()> {
+    /// Bridges and veth pairs, addresses and routes.
+    fn connect(&self, nodes: u8, network: Network) -> anyhow::Result<()> {
         let hosts =
             || std::iter::once((0, CLIENT_HOST)).chain((1..=nodes).map(|node| (node, node)));
-        let mut outer =
-            String::from("link add hc0 type bridge mcast_snooping 0\nlink set hc0 up\n");
-        for (place, _) in hosts() {
-            let inner = self.path(usize::from(place) + 1)?;
-            let _ = writeln!(outer, "link add v{place} type veth peer name eth0 netns {inner}");
-            let _ = writeln!(outer, "link set v{place} master hc0 up");
+        let apart = network == Network::AfPacket;
+        let bridges = [("hc0", "v", "eth0"), ("hc1", "a", "adm0")];
+        let mut outer = String::new();
+        for (bridge, ours, theirs) in &bridges[..1 + usize::from(apart)] {
+            let _ = writeln!(outer, "link add {bridge} type bridge mcast_snooping 0");
+            let _ = writeln!(outer, "link set {bridge} up");
+            for (place, _) in hosts() {
+                let inner = self.path(usize::from(place) + 1)?;
+                let pair = format!("link add {ours}{place} type veth peer name {theirs}");
+                let _ = writeln!(outer, "{pair} netns {inner}");
+                let _ = writeln!(outer, "link set {ours}{place} master {bridge} up");
+            }
         }
         self.ip(0, &outer)?;
         for (place, host) in hosts() {
-            let address = Network::Namespaces.host(host);
-            let inner = format!(
-                "link set lo up\naddr add {address}/24 dev eth0\nlink set eth0 up\nroute add 224.0.0.0/4 dev eth0\n"
-            );
+            let (data, admin) = (network.host(host), network.admin_host(host));
+            let mut inner = String::from("link set lo up\n");
+            if apart {
+                let _ = writeln!(inner, "addr add {admin}/24 dev adm0\nlink set adm0 up");
+            }
+            if apart && host != CLIENT_HOST {
+                // Nothing but the node speaks there, IPv6 neither.
+                inner.push_str("link set eth0 addrgenmode none up\n");
+            } else {
+                let _ = writeln!(inner, "addr add {data}/24 dev eth0\nlink set eth0 up");
+                inner.push_str("route add 224.0.0.0/4 dev eth0\n");
+            }
             self.ip(usize::from(place) + 1, &inner)?;
+        }
+        if apart {
+            // A packet with a checksum yet to be made would reach the node so, for there is no card that makes it.
+            self.run_in(1, Command::new("ethtool").args(["-K", "eth0", "tx", "off"]), "")?;
         }
         Ok(())
     }
 
     /// Runs `ip` with these commands in the namespace of this place.
     fn ip(&self, place: usize, commands: &str) -> anyhow::Result<()> {
-        let mut command = Command::new("ip");
-        command.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
-        command.stderr(Stdio::piped());
-        ffi::prepare(&mut command, Some(self.open(place)?), true);
-        let mut child = command.spawn().context("cannot run `ip` (Debian package iproute2)")?;
+        self.run_in(place, Command::new("ip").args(["-batch", "-"]), commands)
+    }
+
+    fn run_in(&self, place: usize, command: &mut Command, commands: &str) -> anyhow::Result<()> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        ffi::prepare(command, Some(self.open(place)?), true);
+        let mut child = command.spawn().with_context(|| format!("cannot run `{name}`"))?;
         if let Some(mut input) = child.stdin.take() {
             input.write_all(commands.as_bytes())?;
         }
         let output = child.wait_with_output()?;
         if !output.status.success() {
-            bail!("ip refused:\n{commands}{}", String::from_utf8_lossy(&output.stderr));
+            bail!("{name} refused:\n{commands}{}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(())
     }

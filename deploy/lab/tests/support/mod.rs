@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use hovercraft_config::Mode;
 use hovercraft_lab::cluster::Plan;
+use hovercraft_lab::wire::Wire;
 
 /// A node that writes its arguments to its log and waits to be ended.
 const NODE: &str = "#!/bin/sh\necho \"$@\"\nexec sleep 600\n";
@@ -31,6 +32,7 @@ impl Idle {
             idle: "sleep".to_owned(),
             audit: true,
             loopback,
+            wire: Some(Wire::Udp),
             node_program,
             lab_program: env!("CARGO_BIN_EXE_hovercraft-lab").into(),
             ends_with_us: true,
