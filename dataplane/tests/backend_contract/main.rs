@@ -51,6 +51,12 @@ fn dpdk_on_cables_keeps_every_promise() {
 
 #[cfg(feature = "dpdk")]
 #[test]
+fn dpdk_on_vhost_keeps_every_promise() {
+    keeps_every_promise(&mut dpdk::Switched::new());
+}
+
+#[cfg(feature = "dpdk")]
+#[test]
 fn dpdk_on_af_packet_keeps_every_promise() {
     match dpdk::Bridged::new() {
         Ok(mut lab) => keeps_every_promise(&mut lab),

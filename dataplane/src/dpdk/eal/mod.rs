@@ -61,6 +61,9 @@ thread_local! {
     static GUARD: OnceCell<RegisteredThread> = const { OnceCell::new() };
 }
 
+/// A library that writes thirty lines for each peer that comes; whoever wants them says so again behind it.
+const QUIET: &str = "--log-level=lib.vhost.config:warning";
+
 /// EAL starts once.
 static WAS_STARTED: AtomicBool = AtomicBool::new(false);
 
@@ -81,7 +84,8 @@ impl Eal {
     /// [`EalError`], each with what to write instead. Only [`EalError::Refused`] uses up the process' one start.
     pub fn start(arguments: &[String]) -> Result<Self, EalError> {
         Arguments::read(arguments).check(&Machine::read(Path::new("/")))?;
-        let program = core::iter::once("hovercraft").chain(arguments.iter().map(String::as_str));
+        let first = ["hovercraft", QUIET].into_iter();
+        let program = first.chain(arguments.iter().map(String::as_str));
         let words: Result<Vec<CString>, _> = program.map(CString::new).collect();
         let words = words.map_err(|_| EalError::ZeroByte)?;
         if WAS_STARTED.swap(true, Ordering::AcqRel) {
