@@ -1,13 +1,14 @@
 //! DPDK beside the kernel's UDP on one network: clients on sockets talk to nodes on DPDK, and the other way about.
 
 use core::net::Ipv4Addr;
+use core::time::Duration;
 use std::process::Command;
 
-use dataplane::backend::ArrivedAt;
+use dataplane::backend::{ArrivedAt, BackendCounters};
 use dataplane::clock::Clock;
 
 use super::dpdk::Bridged;
-use super::labs::{Inbox, Lab, expect, open_udp};
+use super::labs::{Inbox, Lab, Peer, expect, open_udp};
 use super::skipped;
 
 #[test]
@@ -49,4 +50,42 @@ fn dpdk_and_kernel_udp_hear_each_other() {
     }
     drop(client);
     lab.close(vec![node]);
+}
+
+/// The interface goes down under load, and up again; then it is taken away.
+#[test]
+fn a_link_that_goes_down_stops_nobody() {
+    const TEST: &str = "a_link_that_goes_down_stops_nobody";
+    let mut lab = match Bridged::new() {
+        Ok(lab) => lab,
+        Err(why) => return skipped(TEST, &why),
+    };
+    let mut sender = lab.open(&[], Inbox::Large);
+    let mut receiver = lab.open(&[], Inbox::Large);
+    let mut asked = 0;
+    let mut flood = |sender: &mut Peer, lab: &mut Bridged| {
+        let begin = std::time::Instant::now();
+        for _ in 0..5_000 {
+            sender.queue.send(receiver.own, &[1; 1_000], &[]);
+        }
+        sender.queue.flush();
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        asked += 5_000;
+        let BackendCounters { sent, dropped_send, .. } = sender.queue.counters();
+        assert_eq!(sent + dropped_send, asked, "D2");
+        lab.pass_time();
+        let mut came = 0;
+        while let count @ 1.. = receiver.queue.receive(&mut |_| ()) {
+            came += count;
+        }
+        came
+    };
+    assert!(flood(&mut sender, &mut lab) > 0);
+    lab.host(0).ip("link set net down").unwrap();
+    assert_eq!(flood(&mut sender, &mut lab), 0);
+    lab.host(0).ip("link set net up").unwrap();
+    assert!(flood(&mut sender, &mut lab) > 0);
+    lab.host(0).ip("link delete net").unwrap();
+    assert_eq!(flood(&mut sender, &mut lab), 0);
+    lab.close(vec![sender, receiver]);
 }

@@ -128,15 +128,18 @@ mod tests {
                     while !stop.load(Ordering::Relaxed) {
                         if let Some(_pass) = visitor.enter() {
                             inside.fetch_add(1, Ordering::Relaxed);
+                            (0..500).for_each(|_| core::hint::spin_loop());
                             entered += 1;
                             inside.fetch_sub(1, Ordering::Relaxed);
                         }
+                        // Outside, so that it is not stopped inside where processors are few.
+                        std::thread::yield_now();
                     }
                     entered
                 })
             })
             .collect();
-        for _ in 0..200 {
+        for _ in 0..3_000 {
             assert_eq!(gate.shut(), Some(1));
             assert_eq!(inside.load(Ordering::Relaxed), 0);
             gate.open(1);

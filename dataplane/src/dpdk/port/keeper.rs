@@ -34,7 +34,7 @@ pub(super) struct Shared {
     /// Held by whoever asks the driver, and while the port is stopped or removed: never by a queue.
     control: Mutex<()>,
     /// Given to DPDK for good.
-    events: &'static Events,
+    pub(super) events: &'static Events,
     driver: String,
     pub(super) is_up: AtomicBool,
     pub(super) link_changes: AtomicU64,

@@ -11,6 +11,8 @@
 mod ffi;
 mod gate;
 mod keeper;
+#[cfg(test)]
+mod tests;
 
 use core::sync::atomic::Ordering;
 use core::time::Duration;
