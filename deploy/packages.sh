@@ -45,8 +45,9 @@ need_all() {
     need_rust
     compiles || packages+=(gcc libc6-dev)
     # Without root the nodes share the host's loopback interface, and nobody sets up a network.
-    if [ "$(id -u)" -eq 0 ] && ! command -v ip >/dev/null; then
-        packages+=(iproute2)
+    if [ "$(id -u)" -eq 0 ]; then
+        command -v ip >/dev/null || packages+=(iproute2)
+        command -v ethtool >/dev/null || packages+=(ethtool)
     fi
     if [ "${#packages[@]}" -gt 0 ]; then
         install "${packages[@]}"

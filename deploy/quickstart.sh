@@ -3,9 +3,10 @@
 # what clients saw and whether the recorded history holds. Takes everything down again.
 #
 #   deploy/quickstart.sh [--mode raft|hovercraft|unreplicated] [--nodes 3|5|7] [--service kv|synthetic]
-#                        [--rate REQUESTS_PER_SECOND] [--seconds N] [--keep] [--json FILE]
+#                        [--wire udp|af_packet] [--rate REQUESTS_PER_SECOND] [--seconds N] [--keep] [--json FILE]
 #
-# As root each node has a network namespace of its own; otherwise nodes are processes on loopback addresses.
+# As root each node has a network namespace of its own, and is on DPDK where that can be installed; otherwise nodes are
+# processes on loopback addresses, on the kernel's UDP. It says which wire it took, and why.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
@@ -26,7 +27,13 @@ need_all
 (
     cd "$here/.."
     printf 'building (the first time takes some minutes)\n' >&2
-    cargo build --quiet --release --locked -p hovercraft-node -p lancet-rs -p hovercraft-lab -p kvctl
+    features=()
+    if (need_dpdk) >&2; then
+        features=(--features hovercraft-node/dpdk)
+    else
+        printf 'building without DPDK: nodes will be on kernel UDP\n' >&2
+    fi
+    cargo build --quiet --release --locked "${features[@]}" -p hovercraft-node -p lancet-rs -p hovercraft-lab -p kvctl
 )
 target=${CARGO_TARGET_DIR:-$here/../target}
 exec "$target/release/hovercraft-lab" run "$@"

@@ -20,8 +20,8 @@ step() {
     printf -- '-- %s: %d s\n' "$name" "$((SECONDS - start))"
 }
 
-# Everything is linted and tested with every back end; the programs below are built as `cargo build` builds them.
-features=(--features dataplane/dpdk)
+# Everything is linted, tested and run with every back end.
+features=(--features hovercraft-node/dpdk)
 
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace "${features[@]}" --no-deps
@@ -65,9 +65,10 @@ fi
 step 'format' cargo fmt --all -- --check
 step 'tidy' deploy/tidy.sh
 step 'lint' cargo clippy --locked --workspace "${features[@]}" --all-targets -- -D warnings
-step 'lint without DPDK' cargo clippy --locked -p dataplane --all-targets -- -D warnings
+step 'lint without DPDK' cargo clippy --locked -p dataplane -p hovercraft-node --all-targets -- -D warnings
 step 'documentation' documentation
-step 'programs' cargo build --locked --release -p hovercraft-node -p lancet-rs -p hovercraft-lab -p kvctl -p hovercraft-bench
+step 'programs' cargo build --locked --release "${features[@]}" -p hovercraft-node -p lancet-rs -p hovercraft-lab -p kvctl \
+    -p hovercraft-bench
 step 'tests' tests
 step 'instructions' instructions
 step 'documentation tests' cargo test --locked --workspace "${features[@]}" --doc

@@ -10,6 +10,8 @@ use crate::load::{self, Tick};
 /// The result of a run. The fields are public and stay as they are: programs read them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
+    /// What packets went over: `af_packet` (nodes on DPDK), `udp` (kernel, a namespace for each node) or `loopback`.
+    pub wire: &'static str,
     /// In order of time.
     pub phases: Vec<Phase>,
     /// The longest gap between acknowledged writes; none where no leader was killed.
@@ -53,8 +55,9 @@ const HEADINGS: [&str; 8] =
 impl Outcome {
     /// What load and check say, together. `killed`: whether a leader was.
     #[must_use]
-    pub fn new(load: load::Report, verdict: &Verdict, killed: bool) -> Self {
+    pub fn new(wire: &'static str, load: load::Report, verdict: &Verdict, killed: bool) -> Self {
         Self {
+            wire,
             phases: load.phases.into_iter().map(Phase::from).collect(),
             failover_ms: load.longest_write_gap_ms.filter(|_| killed),
             operations: load.operations,
@@ -177,6 +180,7 @@ mod tests {
             retries: 12,
         };
         Outcome {
+            wire: "udp",
             phases: vec![phase],
             failover_ms: Some(231.5),
             operations: 40_000,

@@ -148,7 +148,8 @@ fn drive(
     let report = running.report()?;
     let warnings = report.warnings.clone();
     let verdict = evidence::check(&lab.view, &running.history, interrupted)?;
-    let outcome = Outcome::new(report, &verdict, plan.kills_leader());
+    let wire = lab.view.state.network.word();
+    let outcome = Outcome::new(wire, report, &verdict, plan.kills_leader());
     println!("\n{}\n{}", outcome.table(), outcome.sentences(&verdict).trim_end());
     for warning in warnings {
         println!("warning: {warning}");
