@@ -32,6 +32,7 @@ mod board;
 mod cli;
 mod control;
 pub mod ctl;
+mod doctor;
 #[cfg(feature = "dpdk")]
 mod dpdk;
 #[allow(unsafe_code, reason = "the one door to libc; see its header")]

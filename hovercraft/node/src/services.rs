@@ -15,7 +15,7 @@ use crate::ffi::EndSignals;
 use crate::node::{Node, StartError, Wire};
 use crate::plan::{self, DpdkOptions, Plan, PlanError};
 use crate::threads::Started;
-use crate::{logs, words};
+use crate::{doctor, logs, words};
 
 /// Exit code when a node could not start or go on.
 const FAILED: u8 = 1;
@@ -85,7 +85,11 @@ pub fn run<S: Service + Send + 'static>(
 /// Runs a node with the service that its configuration names among `services`.
 #[must_use]
 pub fn main(program: &'static str, services: &Services) -> ExitCode {
-    let (back_end, args) = match cli::parse(program, std::env::args_os().skip(1)) {
+    let mut typed = std::env::args_os().skip(1).peekable();
+    if typed.next_if(|word| word == "doctor").is_some() {
+        return doctor::main(program, typed);
+    }
+    let (back_end, args) = match cli::parse(program, typed) {
         Ok(read) => read,
         Err(CliError::Node(error)) => {
             let wrong = error.use_stderr();
