@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include <rte_bus.h>
+#include <rte_dev.h>
+#include <rte_devargs.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -96,6 +99,24 @@ int shim_port_info(uint16_t port, struct shim_port_info *info)
 	info->tx_offloads = theirs.tx_offload_capa;
 	info->link_interrupt = theirs.dev_flags != NULL && (*theirs.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
 	info->removal_interrupt = theirs.dev_flags != NULL && (*theirs.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
+	return 0;
+}
+
+int shim_port_device(uint16_t port, char *device, size_t device_room, char *bus, size_t bus_room)
+{
+	struct rte_eth_dev_info info;
+	const struct rte_devargs *arguments;
+	const char *text;
+	int status = rte_eth_dev_info_get(port, &info);
+
+	if (status != 0)
+		return status;
+	if (info.device == NULL)
+		return -ENODEV;
+	arguments = rte_dev_devargs(info.device);
+	text = arguments == NULL || arguments->args == NULL ? "" : arguments->args;
+	snprintf(device, device_room, "%s%s%s", rte_dev_name(info.device), *text == '\0' ? "" : ",", text);
+	snprintf(bus, bus_room, "%s", rte_bus_name(rte_dev_bus(info.device)));
 	return 0;
 }
 

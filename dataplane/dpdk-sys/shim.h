@@ -78,6 +78,10 @@ uint16_t shim_mbuf_references(const struct rte_mbuf *mbuf);
 const void *shim_mbuf_read(const struct rte_mbuf *mbuf, uint32_t offset, uint32_t len, void *copy);
 
 int shim_port_info(uint16_t port, struct shim_port_info *info);
+/*
+ * Writes how a port's device was given to EAL (`name,arguments`), and its bus. Cut off where they do not fit.
+ */
+int shim_port_device(uint16_t port, char *device, size_t device_room, char *bus, size_t bus_room);
 int shim_port_configure(uint16_t port, const struct shim_port_setup *setup);
 int shim_rx_queue(uint16_t port, uint16_t queue, uint16_t descriptors, uint64_t offloads, struct rte_mempool *pool);
 int shim_tx_queue(uint16_t port, uint16_t queue, uint16_t descriptors, uint64_t offloads);

@@ -37,11 +37,28 @@ pub(super) fn attach(device: &str) -> io::Result<()> {
     done(unsafe { sys::rte_dev_probe(device.as_ptr()) })
 }
 
-/// Removes a virtual device; its port is closed.
-pub(super) fn detach(name: &str) -> io::Result<()> {
-    let name = text(name)?;
+/// Removes a device from its bus; its port is closed.
+pub(super) fn detach(bus: &str, name: &str) -> io::Result<()> {
+    let (bus, name) = (text(bus)?, text(name)?);
     // SAFETY: strings that live until the return.
-    done(unsafe { sys::rte_eal_hotplug_remove(c"vdev".as_ptr(), name.as_ptr()) })
+    done(unsafe { sys::rte_eal_hotplug_remove(bus.as_ptr(), name.as_ptr()) })
+}
+
+/// How a port's device was given to EAL (`name,arguments`), and its bus.
+pub(super) fn given(port: PortId) -> io::Result<(String, String)> {
+    let (mut device, mut bus) = ([0; 1_024], [0; 64]);
+    // SAFETY: places of these sizes, each filled with a string and its zero.
+    unsafe {
+        done(sys::shim_port_device(
+            port,
+            device.as_mut_ptr(),
+            device.len(),
+            bus.as_mut_ptr(),
+            bus.len(),
+        ))?;
+        let text = |at| CStr::from_ptr(at).to_string_lossy().into_owned();
+        Ok((text(device.as_ptr()), text(bus.as_ptr())))
+    }
 }
 
 /// The port of a device.

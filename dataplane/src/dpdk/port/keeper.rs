@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) gate: Arc<Gate>,
     /// Held by whoever asks the driver, and while the port is stopped or removed: never by a queue.
     control: Mutex<()>,
+    /// How the device was given to EAL, and its bus: what it takes to bring it back.
+    given: Option<(String, String)>,
     /// Given to DPDK for good.
     pub(super) events: &'static Events,
     driver: String,
@@ -116,7 +118,7 @@ pub(super) fn clear_path(line: &str) {
 /// Removes a device that was added. One that is gone already is no error.
 pub(super) fn take_away(config: &PortConfig, name: &str) {
     if matches!(config.device, Device::Added(_)) {
-        let _gone_already = ffi::detach(name);
+        let _gone_already = ffi::detach("vdev", name);
     }
 }
 
@@ -132,6 +134,7 @@ impl Shared {
             pools,
             gate: Gate::new(up.port),
             control: Mutex::new(()),
+            given: ffi::given(up.port).ok(),
             events,
             driver: up.abilities.driver,
             is_up: AtomicBool::new(false),
@@ -185,15 +188,15 @@ impl Shared {
             std::thread::sleep(GRACE);
             ffi::stop(port);
         }
-        take_away(&self.config, &self.name);
+        self.remove();
     }
 
     /// Tries to bring the device back; true when it is.
     fn bring_back(&self) -> bool {
         let _held = self.control();
-        let line = match &self.config.device {
-            Device::Named(line) | Device::Added(line) => line,
-            Device::Plugged(_) => return false,
+        let line = match (&self.config.device, &self.given) {
+            (Device::Plugged(_), _) | (Device::Named(_), None) => return false,
+            (Device::Added(line), _) | (Device::Named(_), Some((line, _))) => line,
         };
         if ffi::attach(line).is_err() {
             return false;
@@ -210,9 +213,16 @@ impl Shared {
                 true
             }
             _ => {
-                take_away(&self.config, &self.name);
+                self.remove();
                 false
             }
+        }
+    }
+
+    /// Removes the device, whoever added it: it is lost.
+    fn remove(&self) {
+        if let Some((_, bus)) = &self.given {
+            let _gone_already = ffi::detach(bus, &self.name);
         }
     }
 }

@@ -35,7 +35,7 @@ pub enum Device {
     /// One that EAL found or was given (`--vdev`, `-a`), by its name (`0000:01:00.0`, `net_af_packet0`).
     Named(String),
     /// One to add after EAL's start, as behind `--vdev`: `net_virtio_user0,path=/run/switch/3,queues=1`. The way for a
-    /// device whose peer may be absent: it is tried again, and brought back when it was lost.
+    /// device whose peer may be absent at the start: it is tried again.
     Added(String),
     /// One on a cable.
     Plugged(Plug),
@@ -207,6 +207,11 @@ pub struct Port {
     tx_queues: u16,
     mac: [u8; 6],
     hearing: Hearing,
+}
+
+/// The NUMA socket that a device is on, where EAL knows it already.
+pub(super) fn socket(device: &Device) -> Option<u32> {
+    ffi::find(device_name(device)).and_then(ffi::abilities).ok()?.socket
 }
 
 /// Names of the ports that EAL found or was given.

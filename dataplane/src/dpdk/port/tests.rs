@@ -19,11 +19,19 @@ fn until(mut what: impl FnMut() -> bool) -> bool {
 /// another thread, while two threads receive and transmit: five times it goes away, is brought back, and carries on.
 #[test]
 fn p2_a_device_removed_under_load_comes_back() {
-    let line = "--no-huge -m 128 --no-pci --no-shconf --no-telemetry --lcores 0@0";
+    let line = "--no-huge -m 128 --no-pci --no-shconf --no-telemetry --lcores 0@0 --vdev net_null8,size=64";
     let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
     let eal = Eal::start(&arguments).unwrap();
-    let pool = Pool::new(&eal, 4_096, 2_048, None).unwrap();
-    let device = Device::Added("net_null7,size=64".to_owned());
+    comes_back(&eal, Device::Added("net_null7,size=64".to_owned()));
+    // One that EAL was given comes back with the arguments that it was given with.
+    let device = Device::Named("net_null8".to_owned());
+    let given = ffi::find("net_null8").and_then(ffi::given).unwrap();
+    assert_eq!(given, ("net_null8,size=64".to_owned(), "vdev".to_owned()));
+    comes_back(&eal, device);
+}
+
+fn comes_back(eal: &Eal, device: Device) {
+    let pool = Pool::new(eal, 4_096, 2_048, None).unwrap();
     let (port, mut rx, mut tx) = Port::open(PortConfig::new(device), vec![pool.clone()]).unwrap();
     let ends = Arc::new(AtomicBool::new(false));
     let received = Arc::new(core::sync::atomic::AtomicU64::new(0));
@@ -56,6 +64,8 @@ fn p2_a_device_removed_under_load_comes_back() {
     }
     let before = received.load(Ordering::Relaxed);
     assert!(until(|| received.load(Ordering::Relaxed) > before), "it carries on");
+    let line = ffi::find(port.name()).and_then(ffi::given).unwrap().0;
+    assert!(line.ends_with(",size=64"), "{line}");
     ends.store(true, Ordering::Relaxed);
     receiver.join().unwrap();
     let (taken, refused) = transmitter.join().unwrap();

@@ -78,7 +78,7 @@ pub(super) fn open(eal: &Eal, mut config: DpdkConfig) -> Result<Dpdk, DpdkError>
     config.port.groups = macs_of_groups(&groups).into_iter().map(|mac| mac.0).collect();
     let pools = match config.pools.take() {
         Some(pools) => pools,
-        None => pools_for(eal, &config.port, None)?,
+        None => pools_for(eal, &config.port, port::socket(&config.port.device))?,
     };
     // Before the port is there: nothing waits yet.
     let born = config.clock.now();
