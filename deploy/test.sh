@@ -64,6 +64,7 @@ fi
 
 step 'format' cargo fmt --all -- --check
 step 'tidy' deploy/tidy.sh
+step 'host preparation' deploy/tests/host.sh
 step 'lint' cargo clippy --locked --workspace "${features[@]}" --all-targets -- -D warnings
 step 'lint without DPDK' cargo clippy --locked -p dataplane -p hovercraft-node --all-targets -- -D warnings
 step 'documentation' documentation
