@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::capture::{Capture, Event, Fate};
 use super::inbox::{Endpoint, Packet};
+use super::queue::PACKET_MAX;
 use super::random::Random;
 use super::weather::Weather;
 use crate::backend::{Arrival, ArrivedAt, BackendCounters, Instant};
@@ -324,7 +325,9 @@ impl SimNetwork {
             self.counters.sent += u64::from(fate == Fate::Sent);
             self.counters.duplicated += u64::from(fate == Fate::Duplicated);
             self.capture.note(self.now, pair, fate, bytes);
-            let mut buffer = self.spare.pop().unwrap_or_default();
+            // Of one size, so that none grows later, when it holds a longer packet.
+            let spare = self.spare.pop();
+            let mut buffer = spare.unwrap_or_else(|| Vec::with_capacity(PACKET_MAX));
             buffer.clear();
             buffer.extend_from_slice(bytes);
             let number = self.next_number;

@@ -11,7 +11,7 @@ use crate::backend::{Arrival, BackendCounters, Instant, Queue};
 const BURST: usize = 32;
 
 /// The longest packet that is taken, in bytes, as in [`crate::udp`].
-const PACKET_MAX: usize = 2_048;
+pub(super) const PACKET_MAX: usize = 2_048;
 
 /// One endpoint's queue. Its clock is the network's; it never waits.
 #[derive(Debug)]

@@ -213,14 +213,18 @@ fn spans_are_those_of_virtual_time() {
     }
 }
 
-/// HC12, for the driver and all that stands below it.
+/// HC12, for the driver and all that stands below it. A node is warm when its first kept replies have left the plain window: a
+/// place of theirs that held a short one grows when it gets a longer one.
 #[test]
 fn hc12_warm_turns_allocate_nothing() {
     for mode in ["raft", "hovercraft"] {
         let mut world = World::new(mode, Weather::CALM);
-        world.serve(20_000);
+        let plain_window = world.nodes[0].handle.plan().group.limits.plain_window;
+        while world.now < 2 * plain_window {
+            world.serve(2_000);
+        }
         assert!(world.allocations > 0, "the warm-up allocates, and the counter counts");
-        // What grows to its greatest size ends some day, what each request allocates never.
+        // What may still grow is the simulated network, when more is under way than ever before.
         let counts: Vec<u64> = (0..4)
             .map(|_| {
                 world.allocations = 0;
@@ -228,6 +232,7 @@ fn hc12_warm_turns_allocate_nothing() {
                 world.allocations
             })
             .collect();
-        assert!(counts.contains(&0), "{mode}: {counts:?}");
+        let few = counts.iter().sum::<u64>() < 20;
+        assert!(few && counts.contains(&0), "{mode}: {counts:?}");
     }
 }
