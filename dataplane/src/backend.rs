@@ -79,3 +79,38 @@ pub trait Queue: Send {
         let _nothing = tell;
     }
 }
+
+/// A queue whose kind is chosen at run time.
+impl<Q: Queue + ?Sized> Queue for Box<Q> {
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+
+    fn receive(&mut self, take: &mut dyn FnMut(Arrival<'_>)) -> usize {
+        (**self).receive(take)
+    }
+
+    fn send(&mut self, to: SocketAddr, head: &[u8], tail: &[u8]) -> bool {
+        (**self).send(to, head, tail)
+    }
+
+    fn send_all(&mut self, to: &[SocketAddr], head: &[u8], tail: &[u8]) -> usize {
+        (**self).send_all(to, head, tail)
+    }
+
+    fn flush(&mut self) {
+        (**self).flush();
+    }
+
+    fn wait(&mut self, for_at_most: Duration) {
+        (**self).wait(for_at_most);
+    }
+
+    fn counters(&self) -> BackendCounters {
+        (**self).counters()
+    }
+
+    fn details(&self, tell: &mut dyn FnMut(&'static str, u64)) {
+        (**self).details(tell);
+    }
+}

@@ -3,13 +3,14 @@
 //! [`Arguments`] is what was typed and may be nonsense; [`Plan`] is proof that it holds together and is made by
 //! [`Plan::new`] alone. Nothing behind it checks again.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum};
 use hovercraft::limits::Limits;
 use hovercraft_config::{Cluster, ConfigError, Mode};
 use thiserror::Error;
@@ -41,7 +42,11 @@ pub const RATE_MAX: f64 = 1e9;
 /// Exit status: 0 the run went through; 1 it did not, or replies were not what was asked for; 2 the command line or the
 /// configuration is wrong; 130, 143 or 129 it was interrupted by SIGINT, SIGTERM or SIGHUP, and has reported.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "lancet", version)]
+#[command(
+    name = "lancet",
+    version,
+    override_usage = "lancet [--dpdk EAL… --] --config <FILE> [OPTIONS]"
+)]
 pub struct Arguments {
     /// The cluster's file.
     #[arg(long, value_name = "FILE")]
@@ -115,6 +120,12 @@ pub struct Arguments {
     /// Address of this machine to send from; the one that leads to the cluster if not given.
     #[arg(long, value_name = "ADDRESS")]
     pub from: Option<IpAddr>,
+    /// On DPDK: the Ethernet port, by its number or its device's name.
+    #[arg(long, value_name = "PORT", default_value = "0")]
+    pub port: String,
+    /// The EAL's arguments, from before `--`; see [`Arguments::of`].
+    #[arg(skip)]
+    pub dpdk: Option<Vec<String>>,
     /// How to show that the run goes on.
     #[arg(long, value_enum, default_value_t = Progress::Text)]
     pub progress: Progress,
@@ -163,6 +174,19 @@ pub struct Plan {
     pub idle: Idle,
     /// Address to send from.
     pub from: Option<IpAddr>,
+    /// DPDK instead of the kernel's sockets.
+    pub dpdk: Option<DpdkPlan>,
+}
+
+/// Where the load goes out on DPDK.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DpdkPlan {
+    /// The EAL's arguments.
+    pub eal: Vec<String>,
+    /// The Ethernet port.
+    pub port: String,
+    /// The address to send from, which no kernel has.
+    pub from: SocketAddr,
 }
 
 /// Why the arguments make no run.
@@ -233,6 +257,12 @@ pub enum PlanError {
         /// What is wrong with it.
         source: WorkloadError,
     },
+    /// DPDK has one queue, which one connection of one thread has.
+    #[error("--dpdk: one thread with one session sends there; leave --threads and --sessions out")]
+    DpdkIsOne,
+    /// The kernel does not choose.
+    #[error("--dpdk: give the address to send from with --from, one that no other host has")]
+    DpdkFrom,
     /// Requests that the cluster would refuse.
     #[error("requests of up to {longest} bytes: the cluster takes {limit} (limits.request_max)")]
     RequestTooLong {
@@ -265,7 +295,9 @@ impl Plan {
         if threads == 0 || threads > THREADS_MAX {
             return Err(PlanError::Threads(threads));
         }
-        let sessions = arguments.sessions.unwrap_or(4 * threads);
+        let dpdk = dpdk(arguments)?;
+        let default = if dpdk.is_some() { 1 } else { 4 * threads };
+        let sessions = arguments.sessions.unwrap_or(default);
         if sessions < threads || sessions > SESSIONS_MAX {
             return Err(PlanError::Sessions { sessions, threads });
         }
@@ -293,6 +325,7 @@ impl Plan {
             retry_after: arguments.retry_after,
             idle: arguments.idle,
             from: arguments.from,
+            dpdk,
             group,
             cluster,
         })
@@ -308,6 +341,42 @@ impl Plan {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.cluster.groups[self.group].mode
+    }
+}
+
+/// A UDP port that nobody else has on an address of our own: any.
+const DPDK_PORTS: core::ops::Range<u16> = 32_768..60_999;
+
+fn dpdk(arguments: &Arguments) -> Result<Option<DpdkPlan>, PlanError> {
+    let Some(eal) = arguments.dpdk.clone() else { return Ok(None) };
+    if arguments.threads != 1 || arguments.sessions.is_some_and(|sessions| sessions != 1) {
+        return Err(PlanError::DpdkIsOne);
+    }
+    let from = arguments.from.ok_or(PlanError::DpdkFrom)?;
+    let from = SocketAddr::new(from, rand::random_range(DPDK_PORTS));
+    Ok(Some(DpdkPlan { eal, port: arguments.port.clone(), from }))
+}
+
+impl Arguments {
+    /// Reads a command line, the program's name first: `lancet [--dpdk EAL… --] …`, as a node's.
+    ///
+    /// # Errors
+    ///
+    /// As clap's: what was wrong, or the text of `--help`.
+    pub fn of(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut words: Vec<OsString> = words.into_iter().collect();
+        let mut eal = None;
+        if words.get(1).is_some_and(|word| word == "--dpdk") {
+            let wrong = || {
+                let text = "--dpdk: the EAL's arguments end with `--`: lancet --dpdk EAL… -- --config FILE …";
+                Self::command().error(clap::error::ErrorKind::MissingRequiredArgument, text)
+            };
+            let end = words.iter().position(|word| word == "--").ok_or_else(wrong)?;
+            let taken: Vec<OsString> = words.drain(1..=end).collect();
+            let taken = &taken[1..taken.len() - 1];
+            eal = Some(taken.iter().map(|word| word.to_string_lossy().into_owned()).collect());
+        }
+        Ok(Self { dpdk: eal, ..Self::try_parse_from(words)? })
     }
 }
 

@@ -1,12 +1,13 @@
-//! One thread's connections to the cluster: a socket and a session each, waited for together.
+//! One thread's connections to the cluster: a socket and a session each, waited for together; or one on another queue.
 //!
 //! Invariants:
 //! - X1. Every connection takes a turn at least once per `Connections::tick`, and at once when a packet is there.
 //! - X2. Requests are spread over the connections in turn; one whose window is full is passed over.
 
+use core::net::SocketAddr;
 use core::time::Duration;
 
-use dataplane::backend::Instant;
+use dataplane::backend::{Instant, Queue};
 use hovercraft_client::{Client, Completion, ConnectError, Options, SubmitError};
 use hovercraft_config::Cluster;
 use r2p2::drops::DropReason;
@@ -35,15 +36,22 @@ pub enum ConnectionsError {
         /// Why.
         source: ConnectError,
     },
+    /// DPDK, or that this program is without it.
+    #[error("--dpdk: {0}")]
+    Dpdk(String),
     /// The system cannot watch the sockets.
     #[error("cannot wait for the sockets: {0}; raise the limit of open files (`ulimit -n`)")]
     Watch(#[from] Errno),
 }
 
+/// A client on whichever back end.
+pub type AnyClient = Client<Box<dyn Queue>>;
+
 /// One thread's connections.
 pub struct Connections {
-    clients: Vec<Client>,
-    watch: OwnedFd,
+    clients: Vec<AnyClient>,
+    /// Watches the sockets; none for the only connection, on a queue that has no socket.
+    watch: Option<OwnedFd>,
     events: Vec<epoll::Event>,
     /// Places of the clients that have a packet to read.
     ready: Vec<usize>,
@@ -85,11 +93,34 @@ impl Connections {
             // Connections of a thread differ in what they draw, too.
             let seed = stream_seed(seed ^ u64::from(place) << 32, thread, Purpose::Endpoint);
             let options = Options { seed: Some(seed), ..*options };
-            let client = Client::connect(cluster, &options)
-                .map_err(|source| ConnectionsError::Connect { place, source })?;
-            epoll::add(&watch, &client, EventData::new_u64(place.into()), EventFlags::IN)?;
-            clients.push(client);
+            let refused = |source| ConnectionsError::Connect { place, source };
+            let socket = Client::socket(cluster, &options).map_err(refused)?;
+            epoll::add(&watch, &socket, EventData::new_u64(place.into()), EventFlags::IN)?;
+            let address = socket.own();
+            let client = Client::on(Box::new(socket) as _, address, cluster, &options);
+            clients.push(client.map_err(refused)?);
         }
+        Ok(Self::of(clients, Some(watch), tick))
+    }
+
+    /// The only connection of the only thread, on a queue that sends from `address`. `tick` as in [`Self::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionsError`] when nobody answers.
+    pub fn on(
+        queue: Box<dyn Queue>,
+        address: SocketAddr,
+        cluster: &Cluster,
+        options: &Options,
+        tick: Duration,
+    ) -> Result<Self, ConnectionsError> {
+        let client = Client::on(queue, address, cluster, options);
+        let client = client.map_err(|source| ConnectionsError::Connect { place: 0, source })?;
+        Ok(Self::of(vec![client], None, tick))
+    }
+
+    fn of(clients: Vec<AnyClient>, watch: Option<OwnedFd>, tick: Duration) -> Self {
         let mut connections = Self {
             clients,
             watch,
@@ -103,7 +134,7 @@ impl Connections {
         };
         // What opening the sessions took is no part of the load.
         let _opening = connections.new_packets();
-        Ok(connections)
+        connections
     }
 
     /// Sends a request over the next connection that has room (X2), to be flushed; which one that was. `None` when all
@@ -168,7 +199,7 @@ impl Connections {
 
     /// What clients did since this was asked last.
     pub fn new_packets(&mut self) -> Packets {
-        let sum = |sum: Packets, client: &Client| {
+        let sum = |sum: Packets, client: &AnyClient| {
             let counters = client.counters();
             Packets {
                 nacks: sum.nacks + counters.backed_off,
@@ -203,7 +234,7 @@ impl Connections {
 
     /// The client at this place.
     #[must_use]
-    pub fn client(&self, place: usize) -> &Client {
+    pub fn client(&self, place: usize) -> &AnyClient {
         &self.clients[place]
     }
 
@@ -216,12 +247,19 @@ impl Connections {
     /// Fills `ready` with the clients that have a packet to read.
     fn look(&mut self, for_at_most: Duration) {
         self.ready.clear();
+        let Some(watch) = &self.watch else {
+            self.ready.push(0);
+            if !for_at_most.is_zero() {
+                self.clients[0].wait(for_at_most);
+            }
+            return;
+        };
         let timeout = Timespec {
             tv_sec: for_at_most.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: for_at_most.subsec_nanos().into(),
         };
         self.events.clear();
-        match epoll::wait(&self.watch, spare_capacity(&mut self.events), Some(&timeout)) {
+        match epoll::wait(watch, spare_capacity(&mut self.events), Some(&timeout)) {
             Ok(_) => {
                 let places = self.events.iter().map(|event| event.data.u64());
                 self.ready.extend(places.filter_map(|place| usize::try_from(place).ok()));

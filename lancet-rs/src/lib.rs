@@ -25,6 +25,7 @@
 pub mod arrivals;
 pub mod cli;
 pub mod connections;
+mod dpdk;
 pub mod histogram;
 pub mod history;
 pub mod live;

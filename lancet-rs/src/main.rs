@@ -5,7 +5,6 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser;
 use lancet_rs::cli::{Arguments, Plan};
 use lancet_rs::progress::Progress;
 use lancet_rs::report::{Origin, Report};
@@ -14,7 +13,7 @@ use lancet_rs::stop::Stop;
 
 fn main() -> ExitCode {
     // A wrong command line ends here, with status 2.
-    let arguments = Arguments::parse();
+    let arguments = Arguments::of(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let plan = match Plan::new(&arguments) {
         Ok(plan) => plan,
         Err(error) => {

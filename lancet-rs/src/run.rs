@@ -183,6 +183,9 @@ fn connect(plan: &Plan, clock: Clock, thread: u32) -> Result<Connections, Connec
     };
     let tick = if plan.workload.request_max() > SHORT_MAX { TICK_OF_LONG } else { TICK };
     let place = (plan.seed, thread);
+    if let Some(wanted) = &plan.dpdk {
+        return crate::dpdk::connect(plan, wanted, &options, tick);
+    }
     Connections::open(&plan.cluster, &options, place, plan.sessions_per_thread, tick)
 }
 

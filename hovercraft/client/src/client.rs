@@ -84,9 +84,18 @@ impl Client {
     ///
     /// [`ConnectError`]; without sessions it is not known whether anybody is there.
     pub fn connect(cluster: &Cluster, options: &Options) -> Result<Self, ConnectError> {
-        let queue = open_socket(group(cluster, options)?, options)?;
+        let queue = Self::socket(cluster, options)?;
         let address = queue.own();
         Self::on(queue, address, cluster, options)
+    }
+
+    /// The socket that [`Self::connect`] would bind.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]
+    pub fn socket(cluster: &Cluster, options: &Options) -> Result<Udp, ConnectError> {
+        open_socket(group(cluster, options)?, options)
     }
 }
 
@@ -212,6 +221,11 @@ impl<Q: Queue> Client<Q> {
             self.turn_or_wait(left);
         }
         self.ready.drain(..)
+    }
+
+    /// Waits until a packet is there, at most for `for_at_most`; [`Self::turn`] then reads it.
+    pub fn wait(&mut self, for_at_most: Duration) {
+        self.queue.wait(for_at_most);
     }
 
     /// When [`Self::turn`] next has something to do without a packet having come; `None` when nothing is under way.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use std::ffi::OsString;
+
 use super::*;
 
 /// A file with a cluster in it, removed when dropped.
@@ -141,4 +143,38 @@ fn the_parser_refuses_contradictions_and_bad_numbers() {
     assert!(refused(&["--rate", "1", "--duration", "1s", "--keys", "0"]));
     assert!(refused(&["--rate", "1", "--duration", "1s", "--arrivals", "bursty"]));
     assert!(!refused(&["--rate", "1", "--duration", "1s", "--arrivals", "fixed"]));
+}
+
+fn words(text: &str) -> Result<Arguments, clap::Error> {
+    Arguments::of(text.split_whitespace().map(OsString::from))
+}
+
+#[test]
+fn what_stands_before_the_separator_is_the_eals() {
+    let read = words("lancet --dpdk -l 2 --no-huge -- --config c.ron --rate 1 --port 1").unwrap();
+    assert_eq!(read.dpdk, Some(["-l", "2", "--no-huge"].map(str::to_owned).to_vec()));
+    assert_eq!((read.config, read.port.as_str()), (PathBuf::from("c.ron"), "1"));
+    assert_eq!(words("lancet --dpdk -- --config c.ron --rate 1").unwrap().dpdk, Some(vec![]));
+    assert_eq!(words("lancet --config c.ron --rate 1").unwrap().dpdk, None);
+    let wrong = words("lancet --dpdk -l 2 --config c.ron --rate 1").unwrap_err().to_string();
+    assert!(wrong.contains("end with `--`"), "{wrong}");
+}
+
+#[test]
+fn dpdk_has_one_session_and_an_address_of_its_own() {
+    let dpdk = |name, more: &[&str]| {
+        let file = cluster(name);
+        let more = [&["--rate", "1", "--duration", "1s"], more].concat();
+        let arguments = parsed(&file.0, &more).unwrap();
+        Plan::new(&Arguments { dpdk: Some(vec![]), ..arguments })
+    };
+    let plan = dpdk("dpdk", &["--from", "10.0.0.9"]).unwrap();
+    assert_eq!((plan.threads, plan.sessions_per_thread), (1, 1));
+    let from = plan.dpdk.unwrap().from;
+    assert_eq!(from.ip().to_string(), "10.0.0.9");
+    assert!(from.port() >= 32_768);
+    let wrong = |name, more: &[&str]| dpdk(name, more).unwrap_err().to_string();
+    assert!(wrong("dpdk-from", &[]).contains("--from"));
+    let many = wrong("dpdk-many", &["--from", "10.0.0.9", "--sessions", "4"]);
+    assert!(many.contains("one thread with one session"), "{many}");
 }
