@@ -7,7 +7,7 @@
 //!
 //! - Functions that are static-inline in DPDK, and structures that differ between its releases, go through `shim.c`.
 //! - A `struct rte_mbuf` is opaque here; the places of its fields are the constants `SHIM_AT_*`.
-//! - Receive and transmit go through [`static@rte_eth_fp_ops`], as DPDK's own inline functions do ([`rx_burst`], [`tx_burst`]).
+//! - Receive and transmit go through `rte_eth_fp_ops`, as DPDK's own inline functions do ([`rx_burst`], [`tx_burst`]).
 //!
 //! What is safe to do with all this, `dataplane::dpdk` knows.
 #![cfg_attr(not(feature = "bindings"), forbid(unsafe_code))]

@@ -5,6 +5,7 @@ use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use dataplane::backend::{Arrival, BackendCounters, Instant, Queue};
@@ -62,6 +63,12 @@ fn config(
         clock,
         ..DpdkConfig::new(at(address(peer), 8_000), 24, device)
     }
+}
+
+/// Devices of several labs in one process need names of their own.
+fn unique() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn address(peer: u8) -> Ipv4Addr {
@@ -232,7 +239,7 @@ impl Bridged {
         outer.ip("link set asker up")?;
         outer.ip("link set port master bridge up")?;
         let pool = pool(20_000);
-        let device = Device::Added("net_af_packet_asker,iface=asker".to_owned());
+        let device = Device::Added(format!("net_af_packet{},iface=asker", unique()));
         let asker = PortConfig { is_watched: false, ..PortConfig::new(device) };
         let opened = outer.inside(|| Port::open(asker, vec![pool.clone()]));
         let (port, _, mut queues) = opened.map_err(io::Error::other)?;
@@ -275,14 +282,21 @@ impl Lab for Bridged {
         self.peers += 1;
         let number = self.peers;
         let frames = if inbox == Inbox::Small { 64 } else { 2_048 };
-        let line = format!("net_af_packet{number},iface=net,framecnt={frames}");
+        let line = format!("net_af_packet{},iface=net,framecnt={frames}", unique());
         let config = config(number, Device::Added(line), groups, &self.pool, self.clock);
         let host = &self.hosts[usize::from(number) - 1];
         let mut queue = host.inside(|| Dpdk::open(eal(), config).unwrap());
         for question in questions(number) {
             let mut packet = self.pool.take().unwrap();
             assert!(packet.append(&question));
-            self.asker.0.transmit_one(packet).unwrap();
+            let mut left = Some(packet);
+            // A link that has just been set up may not carry yet.
+            for _ in 0..1_000 {
+                let Some(packet) = left.take() else { break };
+                left = self.asker.0.transmit_one(packet).err();
+                std::thread::sleep(Duration::from_millis(u64::from(left.is_some())));
+            }
+            assert!(left.is_none());
         }
         hear_questions(&mut queue);
         self.working.share(queue)

@@ -84,7 +84,8 @@ fn a_link_that_goes_down_stops_nobody() {
     lab.host(0).ip("link set net down").unwrap();
     assert_eq!(flood(&mut sender, &mut lab), 0);
     lab.host(0).ip("link set net up").unwrap();
-    assert!(flood(&mut sender, &mut lab) > 0);
+    // The bridge hears of it a moment later.
+    assert!((0..200).any(|_| flood(&mut sender, &mut lab) > 0));
     lab.host(0).ip("link delete net").unwrap();
     assert_eq!(flood(&mut sender, &mut lab), 0);
     lab.close(vec![sender, receiver]);

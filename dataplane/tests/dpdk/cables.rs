@@ -123,3 +123,15 @@ fn ports_come_and_go() {
     drop(wire);
     assert_eq!(pool.available(), 4_096);
 }
+
+/// P1: queues of one device would be used by two owners at once.
+#[test]
+fn a_device_is_opened_once() {
+    let pool = pool(1_024);
+    let mut wire = Wire::new(pool.clone());
+    let first = end(&mut wire, &pool, PlugConfig::default());
+    let again =
+        || Port::open(PortConfig::new(Device::Plugged(first.plug.clone())), vec![pool.clone()]);
+    let said = again().unwrap_err().to_string();
+    assert!(said.contains("cannot open it twice"), "{said}");
+}

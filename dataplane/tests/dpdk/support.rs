@@ -10,8 +10,11 @@ pub(crate) fn eal() -> &'static Eal {
     static EAL: OnceLock<Eal> = OnceLock::new();
     EAL.get_or_init(|| {
         let before = allowed();
-        let line = "--no-huge -m 512 --no-pci --no-shconf --no-telemetry --lcores 0@0";
-        let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        // On a machine with huge pages, for instance `--in-memory --single-file-segments --no-pci --lcores 0@0`.
+        let line = std::env::var("HOVERCRAFT_TEST_EAL").unwrap_or_else(|_| {
+            "--no-huge -m 512 --no-pci --no-shconf --no-telemetry --lcores 0@0".to_owned()
+        });
+        let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let eal = Eal::start(&arguments).unwrap();
         assert_eq!(allowed(), before, "E2: EAL pins the thread that starts it");
         eal

@@ -17,7 +17,7 @@ mod tests;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use thiserror::Error;
@@ -197,6 +197,30 @@ pub struct PortError {
     pub remedy: &'static str,
 }
 
+/// Names of the devices that are open in this process: a device has one owner (P1).
+static OPEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// A device that is ours until this is dropped.
+#[derive(Debug)]
+struct Claim(String);
+
+impl Claim {
+    fn lay(name: &str) -> Option<Self> {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.iter().any(|other| other == name) {
+            return None;
+        }
+        open.push(name.to_owned());
+        Some(Self(name.to_owned()))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).retain(|open| *open != self.0);
+    }
+}
+
 /// A port that is open. Closed, and its device removed where it was added, when dropped; its queues then give nothing.
 #[derive(Debug)]
 pub struct Port {
@@ -207,6 +231,8 @@ pub struct Port {
     tx_queues: u16,
     mac: [u8; 6],
     hearing: Hearing,
+    /// Given up last.
+    _claim: Claim,
 }
 
 /// The NUMA socket that a device is on, where EAL knows it already.
@@ -235,6 +261,10 @@ impl Port {
             let device = name.clone();
             move |cause| PortError { device, operation, cause, remedy }
         };
+        let in_use = || io::Error::from(io::ErrorKind::ResourceBusy);
+        let claim = Claim::lay(&name).ok_or_else(in_use);
+        let claim =
+            claim.map_err(refuse("open it twice", "give each queue a device of its own"))?;
         if let Device::Added(line) = &config.device {
             let deadline = Instant::now() + config.patience;
             keeper::clear_path(line);
@@ -259,7 +289,16 @@ impl Port {
         let shared = Arc::new(Shared::new(config, name, pools, up));
         let (receive, transmit) = ffi::queues(&shared.gate, tx_queues);
         let keeper = is_watched.then(|| Keeper::start(&shared));
-        let port = Self { shared, keeper, abilities, rx_descriptors, tx_queues, mac, hearing };
+        let port = Self {
+            shared,
+            keeper,
+            abilities,
+            rx_descriptors,
+            tx_queues,
+            mac,
+            hearing,
+            _claim: claim,
+        };
         Ok((port, receive, transmit))
     }
 

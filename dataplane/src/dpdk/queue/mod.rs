@@ -27,7 +27,7 @@ use self::receive::Receiver;
 use self::transmit::{Outlet, Sender};
 use super::cable::Plug;
 use super::eal::Eal;
-use super::port::{PortHistory, PortStats, TxQueue};
+use super::port::{PortHistory, PortStats, PortWatch, TxQueue};
 use crate::backend::{Arrival, BackendCounters, Instant, Queue};
 use crate::capture::Tap;
 use crate::clock::Clock;
@@ -160,6 +160,12 @@ impl Dpdk {
     pub fn port_stats(&self) -> PortStats {
         let network = self.network.as_ref();
         network.map(|network| network.receiver.port.stats()).unwrap_or_default()
+    }
+
+    /// What sees the port from any thread, for metrics; none for a queue that only sends.
+    #[must_use]
+    pub fn watch(&self) -> Option<PortWatch> {
+        self.network.as_ref().map(|network| network.receiver.port.watch())
     }
 
     /// What happened to the port: changes of the link, losses and returns of the device.
