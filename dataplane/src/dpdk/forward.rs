@@ -23,7 +23,7 @@
 //! ```
 //!
 //! Invariants:
-//! - S1. Where a frame goes, [`super::learning`] says.
+//! - S1. Where a frame goes, `learning.rs` says.
 //! - S2. Every frame received is passed on or freed; each copy that a port did not take at once is freed and counted: a dead
 //!   or slow node holds up nobody.
 
