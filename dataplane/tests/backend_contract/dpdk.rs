@@ -96,17 +96,22 @@ fn heard(queue: &Dpdk) -> u64 {
     queue.stack_counters().of(StackEvent::ArpRequest)
 }
 
-/// Has a peer hear those questions, and nothing else any more.
-fn hear_questions(queue: &mut Dpdk) {
-    for _ in 0..1_000 {
-        queue.wait(Duration::from_millis(1));
-        assert_eq!(queue.receive(&mut |_| unreachable!("questions are no packets")), 0);
-        if heard(queue) >= u64::from(PEERS_MAX) - 1 {
-            break;
+/// Has a peer hear those questions, each put as often as it takes (a wire that was just plugged in may lose some), and
+/// nothing else any more.
+fn introduce(queue: &mut Dpdk, own: u8, mut put: impl FnMut(&[u8])) {
+    for (asked, question) in (1..).zip(questions(own)) {
+        for _ in 0..1_000 {
+            put(&question);
+            queue.wait(Duration::from_millis(1));
+            assert_eq!(queue.receive(&mut |_| unreachable!("questions are no packets")), 0);
+            if heard(queue) >= asked {
+                break;
+            }
         }
+        assert!(heard(queue) >= asked, "peer {own} hears nothing");
     }
-    assert!(heard(queue) >= u64::from(PEERS_MAX) - 1);
     for _ in 0..100 {
+        queue.wait(Duration::ZERO);
         queue.receive(&mut |_| unreachable!("nobody has sent a packet"));
     }
 }
@@ -124,8 +129,7 @@ impl Lab for Cabled {
         let device = Device::Plugged(plug.clone());
         let config = config(self.peers, device, groups, &self.pool, self.clock);
         let mut queue = Dpdk::open(eal(), config).unwrap();
-        assert!(questions(self.peers).all(|question| plug.put(&question)));
-        hear_questions(&mut queue);
+        introduce(&mut queue, self.peers, |question| assert!(plug.put(question)));
         while plug.take().is_some() {}
         let transmit = queue.transmit_queue().unwrap();
         Peer { own: queue.own(), queue: Box::new(queue), transmit: Box::new(transmit) }
@@ -286,19 +290,12 @@ impl Lab for Bridged {
         let config = config(number, Device::Added(line), groups, &self.pool, self.clock);
         let host = &self.hosts[usize::from(number) - 1];
         let mut queue = host.inside(|| Dpdk::open(eal(), config).unwrap());
-        for question in questions(number) {
-            let mut packet = self.pool.take().unwrap();
-            assert!(packet.append(&question));
-            let mut left = Some(packet);
-            // A link that has just been set up may not carry yet.
-            for _ in 0..1_000 {
-                let Some(packet) = left.take() else { break };
-                left = self.asker.0.transmit_one(packet).err();
-                std::thread::sleep(Duration::from_millis(u64::from(left.is_some())));
-            }
-            assert!(left.is_none());
-        }
-        hear_questions(&mut queue);
+        let (pool, asker) = (&self.pool, &mut self.asker.0);
+        introduce(&mut queue, number, |question| {
+            let mut packet = pool.take().unwrap();
+            assert!(packet.append(question));
+            let _not_yet_up = asker.transmit_one(packet);
+        });
         self.working.share(queue)
     }
 
@@ -396,19 +393,11 @@ impl Lab for Switched {
         let line = format!("net_virtio_user{number},path={},{queues}", path.display());
         let config = config(number, Device::Added(line), groups, &self.pool, self.clock);
         let mut queue = Dpdk::open(eal(), config).unwrap();
-        for (asked, question) in (1..).zip(questions(number)) {
-            // The switch carries something from when both sides of the peer's device are ready.
-            for _ in 0..1_000 {
-                assert!(self.asker.put(&question));
-                self.settle();
-                queue.wait(Duration::from_millis(1));
-                queue.receive(&mut |_| unreachable!("questions are no packets"));
-                if heard(&queue) >= asked {
-                    break;
-                }
-            }
-        }
-        hear_questions(&mut queue);
+        let (asker, switch) = (&self.asker, &mut self.switch);
+        introduce(&mut queue, number, |question| {
+            assert!(asker.put(question));
+            while switch.step() > 0 {}
+        });
         while self.asker.take().is_some() {}
         self.working.share(queue)
     }
