@@ -29,7 +29,7 @@ need_all
     printf 'building (the first time takes some minutes)\n' >&2
     features=()
     if (need_dpdk) >&2; then
-        features=(--features hovercraft-node/dpdk,lancet-rs/dpdk)
+        features=(--features 'hovercraft-node/dpdk,lancet-rs/dpdk')
     else
         printf 'building without DPDK: nodes will be on kernel UDP\n' >&2
     fi

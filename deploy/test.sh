@@ -21,7 +21,7 @@ step() {
 }
 
 # Everything is linted, tested and run with every back end.
-features=(--features hovercraft-node/dpdk,lancet-rs/dpdk)
+features=(--features 'hovercraft-node/dpdk,lancet-rs/dpdk')
 
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace "${features[@]}" --no-deps
