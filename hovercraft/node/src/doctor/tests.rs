@@ -50,6 +50,8 @@ const WELL: &[(&str, &str)] = &[
     ("sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages", "512\n"),
     ("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "512\n"),
     ("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "500\n"),
+    ("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", "0\n"),
+    ("sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages", "0\n"),
     ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
     ("sys/kernel/iommu_groups/7/type", "DMA\n"),
     ("sys/module/vfio_pci/refcnt", "1\n"),

@@ -39,7 +39,7 @@ fn says_of(name: &str, words: (&str, &str), changes: &[Change], state: State, ex
 
 #[test]
 fn memory() {
-    const HUGE: &str = "sys/kernel/mm/hugepages/hugepages-2048kB";
+    const HUGE: &str = "sys/kernel/mm/hugepages";
     let none = || Put("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "0");
     let free = || Put("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "0");
     says("hugepages", &[], State::Ok, "2M: 500 of 512 free, node 0 0, node 1 512");
