@@ -82,6 +82,8 @@ const BEHIND: &str = "\
 Arguments before `--` choose the back end: --udp (kernel UDP, the default), or --dpdk with the arguments of DPDK's EAL,
 such as -l 2-3: the first core is the network thread's, the second the application's.
 
+`doctor` as the first word looks whether this machine is ready for a node (`doctor --help`).
+
 Exit codes: 0 ended by a signal, or nothing wrong with the configuration; 1 could not start or go on; \
 2 wrong command line or configuration.
 SIGTERM and SIGINT: a leader hands over first, within a second; a second signal ends the node at once.";
