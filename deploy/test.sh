@@ -58,6 +58,7 @@ need_all
 need_dpdk
 # Tests hold bounds on instruction counts, and fail without it.
 command -v valgrind >/dev/null || install valgrind
+command -v jq >/dev/null || install jq
 if ! command -v shellcheck >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     install shellcheck
 fi
@@ -65,11 +66,14 @@ fi
 step 'format' cargo fmt --all -- --check
 step 'tidy' deploy/tidy.sh
 step 'host preparation' deploy/tests/host.sh
+step 'benchmark script' deploy/tests/benchmark.sh
 step 'lint' cargo clippy --locked --workspace "${features[@]}" --all-targets -- -D warnings
 step 'lint without DPDK' cargo clippy --locked -p dataplane -p hovercraft-node -p lancet-rs --all-targets -- -D warnings
 step 'documentation' documentation
 step 'programs' cargo build --locked --release "${features[@]}" -p hovercraft-node -p lancet-rs -p hovercraft-lab -p kvctl \
     -p hovercraft-bench
+step 'benchmark, small' deploy/benchmark.sh --quick --built --steps operations,end-to-end \
+    --output target/benchmark-quick.tar.gz
 step 'tests' tests
 step 'instructions' instructions
 step 'documentation tests' cargo test --locked --workspace "${features[@]}" --doc

@@ -36,7 +36,11 @@ tree() {
     printf '%s\n' 'Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT' \
         'eth0	00000000	0101A8C0	0003	0	0	0	00000000	0	0	0' \
         'eth0	0001A8C0	00000000	0001	0	0	0	00FFFFFF	0	0	0' >"$root/proc/net/route"
-    : >"$root/proc/net/ipv6_route"
+    # Every interface has these; they mean nothing.
+    printf 'fe800000000000000000000000000000 40 %032d 00 %032d 00000100 00000001 00000000 00000001 eth1\n' 0 0 \
+        >"$root/proc/net/ipv6_route"
+    printf 'ff000000000000000000000000000000 08 %032d 00 %032d 00000100 00000001 00000000 00000001 eth1\n' 0 0 \
+        >>"$root/proc/net/ipv6_route"
     # 192.168.1.2:22 with 192.168.1.9.
     printf '%s\n' '  sl  local_address rem_address   st' '   0: 0201A8C0:0016 0901A8C0:C350 01 00' >"$root/proc/net/tcp"
     : >"$root/proc/net/tcp6"
