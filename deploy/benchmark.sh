@@ -156,9 +156,12 @@ raft_core() {
 }
 
 operations() {
-    local effort=(--split)
-    [ -z "$quick" ] || effort=(--nodes 3 --request 24 --reply 8 --ops 1000 --rounds 1 --no-instructions)
-    run operations "$uncounted" "$target/release/hovercraft-bench" "${effort[@]}" --json "$pack/results/operations.json"
+    local effort=(--split) said=$uncounted
+    if [ -n "$quick" ]; then
+        effort=(--nodes 3 --request 24 --reply 8 --ops 1000 --rounds 1 --no-instructions)
+        said='a quick run: instructions are not counted'
+    fi
+    run operations "$said" "$target/release/hovercraft-bench" "${effort[@]}" --json "$pack/results/operations.json"
 }
 
 hand_over() {

@@ -42,6 +42,8 @@ clean() {
                 for sort { length $b <=> length $a } split /\n/, $ENV{HIDE_NAMES};
             push @hide, [qr{[\w.+-]+\@(?:HOST|[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,})(?![\w-])}, "SOMEBODY"];
             push @hide, [qr{(?<![0-9A-Fa-f:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:-])}, "MAC"];
+            # Names of interfaces that are made of theirs.
+            push @hide, [qr{\b(?:en|wl|ww)x[0-9a-f]{12}\b}, "INTERFACE"];
             my $byte = qr{(?:25[0-5]|2[0-4]\d|1?\d?\d)};
             push @hide, [qr{(?<![\d.])(?!127\.|0\.0\.0\.0)(?:$byte\.){3}$byte(?!\d|\.\d)}, "ADDRESS"];
             my $word = qr{[0-9A-Fa-f]{1,4}};
