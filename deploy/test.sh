@@ -21,7 +21,7 @@ step() {
 }
 
 # Everything is linted, tested and run with every back end.
-features=(--features 'hovercraft-node/dpdk,lancet-rs/dpdk')
+features=(--features 'hovercraft-bench/dpdk,hovercraft-node/dpdk,lancet-rs/dpdk')
 
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace "${features[@]}" --no-deps
@@ -68,7 +68,7 @@ step 'tidy' deploy/tidy.sh
 step 'host preparation' deploy/tests/host.sh
 step 'benchmark script' deploy/tests/benchmark.sh
 step 'lint' cargo clippy --locked --workspace "${features[@]}" --all-targets -- -D warnings
-step 'lint without DPDK' cargo clippy --locked -p dataplane -p hovercraft-node -p lancet-rs --all-targets -- -D warnings
+step 'lint without DPDK' cargo clippy --locked -p dataplane -p hovercraft-bench -p hovercraft-node -p lancet-rs --all-targets -- -D warnings
 step 'documentation' documentation
 step 'programs' cargo build --locked --release "${features[@]}" -p hovercraft-node -p lancet-rs -p hovercraft-lab -p kvctl \
     -p hovercraft-bench

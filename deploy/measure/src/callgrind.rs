@@ -38,6 +38,9 @@ pub struct Function {
     pub inclusive: u64,
 }
 
+/// The name in [`Counts::sources`] of DPDK's own code: its libraries, and what its headers have inlined into C.
+pub const DPDK: &str = "DPDK";
+
 /// Why there are no counts.
 #[derive(Debug, Error)]
 pub enum Error {

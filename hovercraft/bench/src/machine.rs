@@ -40,8 +40,12 @@ pub(crate) struct Datagram<'a> {
 pub(crate) trait Wire {
     /// To these members.
     fn to_nodes(&mut self, nodes: NodeSet, packet: &[u8]);
-    /// To a client, in two parts.
-    fn to_client(&mut self, to: SocketAddr, head: &[u8], payload: &[u8]);
+    /// To a client, from the network half.
+    fn to_client(&mut self, to: SocketAddr, packet: &[u8]);
+    /// To a client, from the application half, in two parts.
+    fn answer(&mut self, to: SocketAddr, head: &[u8], payload: &[u8]);
+    /// The network half has had its turn.
+    fn network_done(&mut self) {}
 }
 
 /// A replica and its application half.
@@ -104,20 +108,33 @@ impl Machine {
 
     /// A turn of the network half, then one of the application half; what that did is told at once.
     pub(crate) fn turn(&mut self, now: Instant, inbox: &Inbox, wire: &mut impl Wire) {
-        for Datagram { from, group, bytes } in inbox.iter() {
-            self.replica.receive(now, &Arrival { from, group, not_before: now, bytes });
+        for datagram in inbox.iter() {
+            self.take(now, datagram);
         }
+        self.end_turn(now, wire);
+    }
+
+    /// The first part of a turn: one packet.
+    #[inline]
+    pub(crate) fn take(&mut self, now: Instant, datagram: Datagram<'_>) {
+        let Datagram { from, group, bytes } = datagram;
+        self.replica.receive(now, &Arrival { from, group, not_before: now, bytes });
+    }
+
+    /// The rest of it, when all packets were taken.
+    pub(crate) fn end_turn(&mut self, now: Instant, wire: &mut impl Wire) {
         self.replica.end_burst(now);
         if self.replica.deadline() <= now {
             self.replica.tick(now);
         }
         self.perform(wire);
+        wire.network_done();
         if self.commands.is_empty() && self.application.deadline().is_none() {
             return;
         }
         let heard = self.replica.heard_us();
         let mut transmit =
-            |to: SocketAddr, head: &[u8], payload: &[u8]| wire.to_client(to, head, payload);
+            |to: SocketAddr, head: &[u8], payload: &[u8]| wire.answer(to, head, payload);
         while let Some(command) = self.commands.pop_front() {
             self.application.handle(now, heard, command, &mut transmit);
             self.application.handled(now);
@@ -131,7 +148,7 @@ impl Machine {
         while let Some(output) = self.replica.poll_output() {
             match output {
                 Output::ToNodes { nodes, packet, needs: _ } => wire.to_nodes(nodes, packet),
-                Output::ToClient { to, packet } => wire.to_client(to, packet, &[]),
+                Output::ToClient { to, packet } => wire.to_client(to, packet),
                 Output::Command(command) => self.commands.push_back(command),
             }
         }

@@ -2,12 +2,16 @@
 //!
 //! A client and 3 to 9 whole nodes (replica, application half, synthetic service) are stepped in one thread over an in-memory
 //! network, so that CPU time and instructions are those of our code alone: no kernel, no waiting, no second core. The leader's
-//! share is measured by feeding a copy of it the packets that it got.
+//! share is measured by feeding a copy of it the packets that it got. With `--wire inproc` (feature `dpdk`) all packets pass
+//! through DPDK: queues, network stack and ports of real nodes, joined by a wire that copies.
 
 #![forbid(unsafe_code)]
 
 mod machine;
 mod measurement;
+mod network;
+#[cfg(feature = "dpdk")]
+mod ports;
 mod reference;
 mod report;
 mod stages;
@@ -22,7 +26,7 @@ use clap::Parser;
 
 use measure::callgrind;
 use measurement::{Counted, Effort};
-use world::{Mode, REPLY_MIN, REQUEST_MIN, Replier, Shape};
+use world::{Mode, REPLY_MIN, REQUEST_MIN, Replier, Shape, Wire};
 
 /// CPU time and instructions per ordered operation, client to reply, in one thread; every combination of the lists is a row.
 #[derive(Debug, Parser)]
@@ -46,6 +50,9 @@ struct Options {
     /// Who answers in mode hovercraft.
     #[arg(long, default_value = "jbsq")]
     replier: Replier,
+    /// What packets go through; inproc: DPDK in this process, its ports joined by a wire that copies.
+    #[arg(long, default_value = "memory")]
+    wire: Wire,
     /// Messages between nodes carry no MAC, as on a trusted network.
     #[arg(long)]
     no_key: bool,
@@ -128,8 +135,17 @@ impl Options {
                 for &request in &self.request {
                     for &reply in &self.reply {
                         for &batch in &self.batch {
-                            let (replier, key) = (self.replier, !self.no_key);
-                            shapes.push(Shape { mode, nodes, request, reply, batch, replier, key });
+                            let (replier, key, wire) = (self.replier, !self.no_key, self.wire);
+                            shapes.push(Shape {
+                                mode,
+                                nodes,
+                                request,
+                                reply,
+                                batch,
+                                replier,
+                                key,
+                                wire,
+                            });
                         }
                     }
                 }

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::env;
 use std::time::Duration;
 
+#[cfg(not(feature = "dpdk"))]
+use anyhow::bail;
 use anyhow::{Context as _, Result};
 use measure::callgrind;
 use serde::Serialize;
 
+use crate::network::{Memory, Network, Rerun};
+#[cfg(feature = "dpdk")]
+use crate::ports::Ports;
 use crate::stages;
 use crate::tape::Tape;
-use crate::world::{Shape, World};
+use crate::world::{Shape, Wire, World};
 
 /// One line of the table and of the JSON. Per operation, all of them.
 #[derive(Clone, Debug, Serialize)]
@@ -59,10 +64,39 @@ const COUNTED_OPS: u64 = 2_048;
 ///
 /// # Errors
 ///
-/// Requests without an answer, nodes that differ, callgrind failing.
+/// Requests without an answer, nodes that differ, callgrind failing, DPDK not starting.
 pub(crate) fn measure(shape: Shape, effort: Effort) -> Result<Row> {
+    match shape.wire {
+        Wire::Memory => measure_on::<Memory>(shape, effort),
+        #[cfg(feature = "dpdk")]
+        Wire::Inproc => measure_on::<Ports>(shape, effort),
+        #[cfg(not(feature = "dpdk"))]
+        Wire::Inproc => bail!(WITHOUT_DPDK),
+    }
+}
+
+/// What the child does: warm up, then the part that callgrind counts.
+///
+/// # Errors
+///
+/// As [`measure`].
+pub(crate) fn run_counted(shape: Shape, what: Counted) -> Result<()> {
+    match shape.wire {
+        Wire::Memory => run_counted_on::<Memory>(shape, what),
+        #[cfg(feature = "dpdk")]
+        Wire::Inproc => run_counted_on::<Ports>(shape, what),
+        #[cfg(not(feature = "dpdk"))]
+        Wire::Inproc => bail!(WITHOUT_DPDK),
+    }
+}
+
+#[cfg(not(feature = "dpdk"))]
+const WITHOUT_DPDK: &str =
+    "--wire inproc: this program was built without DPDK: build it with the feature `dpdk`";
+
+fn measure_on<N: Network>(shape: Shape, effort: Effort) -> Result<Row> {
     let batches = (effort.ops / shape.batch as u64).max(1);
-    let mut world = World::start(shape)?;
+    let mut world = World::<N>::start(shape)?;
     world.run(batches, None)?;
     let (rx, tx, answered) = (world.leader_rx, world.leader_tx, world.answered);
     let mut whole = Duration::MAX;
@@ -74,9 +108,9 @@ pub(crate) fn measure(shape: Shape, effort: Effort) -> Result<Row> {
     let answered = world.answered - answered;
     let (rx, tx) = (world.leader_rx - rx, world.leader_tx - tx);
     world.check()?;
-    let leader = leader_time(world, batches, effort.rounds)?;
+    let leader = with_leader(world, batches, |network, rerun| network.time(rerun, effort.rounds))?;
     let ops = batches * shape.batch as u64;
-    let counts = effort.instructions.then(|| count(shape)).transpose()?;
+    let counts = effort.instructions.then(|| count::<N>(shape)).transpose()?;
     Ok(Row {
         shape,
         cpu_ns_per_op: per(whole.as_nanos(), ops),
@@ -89,51 +123,35 @@ pub(crate) fn measure(shape: Shape, effort: Effort) -> Result<Row> {
     })
 }
 
-/// What the child does: warm up, then the part that callgrind counts.
-pub(crate) fn run_counted(shape: Shape, what: Counted) -> Result<()> {
+fn run_counted_on<N: Network>(shape: Shape, what: Counted) -> Result<()> {
     let batches = COUNTED_OPS / shape.batch as u64;
-    let mut world = World::start(shape)?;
+    let mut world = World::<N>::start(shape)?;
     world.run(batches, None)?;
     match what {
-        Counted::Whole => world.run_counted(batches)?,
-        Counted::Leader => {
-            let mut leader = world.machines[world.leader].clone();
-            leader.count_spans();
-            let (warm, counted) = tapes(&mut world, batches)?;
-            drop(world);
-            warm.replay(&mut leader);
-            counted.replay_counted(&mut leader);
-        }
+        Counted::Whole => world.run_counted(batches),
+        Counted::Leader => with_leader(world, batches, N::count),
     }
-    Ok(())
 }
 
-/// Two stretches of the leader's life. A copy's buffers are those that the world gives up when it is dropped.
-fn tapes(world: &mut World, batches: u64) -> Result<(Tape, Tape)> {
+/// Runs the world for twice so many batches, and lets `again` do the leader's part of it again. A copy's buffers are those
+/// that the world gives up before.
+fn with_leader<N: Network, R>(
+    mut world: World<N>,
+    batches: u64,
+    again: impl FnOnce(&mut N, Rerun<'_>) -> R,
+) -> Result<R> {
+    let place = world.leader;
+    let first = world.machines[place].clone();
     let (mut warm, mut measured) = (Tape::default(), Tape::default());
     world.run(batches, Some(&mut warm))?;
     world.run(batches, Some(&mut measured))?;
-    Ok((warm, measured))
-}
-
-fn leader_time(mut world: World, batches: u64, rounds: u32) -> Result<Duration> {
-    let first = world.machines[world.leader].clone();
-    let (warm, measured) = tapes(&mut world, batches)?;
-    drop(world);
-    let mut best = Duration::MAX;
-    for _ in 0..rounds {
-        let mut leader = first.clone();
-        leader.count_spans();
-        warm.replay(&mut leader);
-        let begin = measure::thread_cpu();
-        measured.replay(&mut leader);
-        best = best.min(measure::thread_cpu().saturating_sub(begin));
-    }
-    Ok(best)
+    let World { mut network, machines, .. } = world;
+    drop(machines);
+    Ok(again(&mut network, Rerun { place, first: &first, warm: &warm, measured: &measured }))
 }
 
 /// Instructions: of the whole operation, of the leader, and the leader's by stage.
-fn count(shape: Shape) -> Result<(f64, f64, BTreeMap<&'static str, f64>)> {
+fn count<N: Network>(shape: Shape) -> Result<(f64, f64, BTreeMap<&'static str, f64>)> {
     let ops = COUNTED_OPS / shape.batch as u64 * shape.batch as u64;
     let program = env::current_exe().context("this program's own file")?;
     let run = |what: &str, toggle: &str| {
@@ -142,9 +160,9 @@ fn count(shape: Shape) -> Result<(f64, f64, BTreeMap<&'static str, f64>)> {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         callgrind::instructions(&program, &args, Some(toggle))
     };
-    let whole = run("whole", "*World::run_counted*")?;
-    let leader = run("leader", "*Tape::replay_counted*")?;
-    let stages = stages::split(&leader.sources)?;
+    let whole = run("whole", "*World*::run_counted*")?;
+    let leader = run("leader", N::COUNTED)?;
+    let stages = stages::split(shape.wire, &leader.sources)?;
     let stages = stages.into_iter().map(|(stage, cost)| (stage, per(cost.into(), ops)));
     Ok((per(whole.total.into(), ops), per(leader.total.into(), ops), stages.collect()))
 }

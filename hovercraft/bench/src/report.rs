@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::measurement::Row;
-use crate::stages::STAGES;
+use crate::stages;
 use crate::world::{Shape, word};
 
 /// The line above the rows.
@@ -48,7 +48,7 @@ pub(crate) fn row(row: &Row, split: bool) {
     );
     let Some(stages) = row.stages.as_ref().filter(|_| split) else { return };
     let parts: Vec<String> =
-        STAGES.iter().map(|stage| format!("{stage} {:.0}", stages[stage])).collect();
+        stages::of(row.shape.wire).map(|stage| format!("{stage} {:.0}", stages[stage])).collect();
     println!("           leader's instructions: {}", parts.join(", "));
 }
 

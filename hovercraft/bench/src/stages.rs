@@ -12,13 +12,28 @@
 //! | apply | hand-over, the service |
 //! | reply | answers written, kept and paced |
 //! | send | the outbox, copies on their way out |
+//!
+//! On DPDK, before the first and after the last of them:
+//!
+//! | stage | what it is |
+//! |---|---|
+//! | poll | the receive queue, the port's gate, the clock |
+//! | net | the network stack, on the way in |
+//! | checksum | sums, of what comes and of what leaves |
+//! | frame | headers, with the look for the next hop |
+//! | buffers | packet buffers: taken, filled, let go |
+//! | transmit | one thread's way out |
+//! | driver | DPDK itself: libraries, and what they have inlined into our shim |
 
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use measure::callgrind::DPDK;
+
+use crate::world::Wire;
 
 /// First match counts; paths in the workspace.
-const FILES: [(&str, &str); 53] = [
+const FILES: [(&str, &str); 65] = [
     ("hovercraft/src/lib.rs", "receive"),
     ("hovercraft/bench/src/tape.rs", "send"),
     ("hovercraft/bench/", "receive"),
@@ -72,10 +87,22 @@ const FILES: [(&str, &str); 53] = [
     ("r2p2/src/service.rs", "apply"),
     ("r2p2/", "parse"),
     ("apps/", "apply"),
+    ("dataplane/src/dpdk/queue/transmit.rs", "transmit"),
+    ("dataplane/src/dpdk/packet/", "buffers"),
+    ("dataplane/src/dpdk/", "poll"),
+    ("dataplane/src/capture", "transmit"),
+    ("dataplane/src/net/checksum.rs", "checksum"),
+    ("dataplane/src/net/addressing.rs", "frame"),
+    ("dataplane/src/net/held.rs", "frame"),
+    ("dataplane/src/net/table.rs", "frame"),
+    ("dataplane/src/net/", "net"),
+    ("dataplane/src/", "poll"),
+    ("dataplane/dpdk-sys/", "driver"),
+    (DPDK, "driver"),
 ];
 
 /// In the order of an operation.
-pub(crate) const STAGES: [&str; 10] = [
+const STAGES: [&str; 10] = [
     "receive",
     "parse",
     "store",
@@ -88,13 +115,29 @@ pub(crate) const STAGES: [&str; 10] = [
     "send",
 ];
 
+/// What [`STAGES`] are followed by on DPDK.
+const PORT_STAGES: [&str; 7] =
+    ["poll", "net", "checksum", "frame", "buffers", "transmit", "driver"];
+
+/// The stages of an operation on such a wire.
+pub(crate) fn of(wire: Wire) -> impl Iterator<Item = &'static str> {
+    let more: &[_] = match wire {
+        Wire::Memory => &[],
+        Wire::Inproc => &PORT_STAGES,
+    };
+    STAGES.iter().chain(more).copied()
+}
+
 /// Adds the files' instructions up by stage; libc's start-up and the like count as "receive".
 ///
 /// # Errors
 ///
 /// A file that has no stage.
-pub(crate) fn split(sources: &BTreeMap<String, u64>) -> Result<BTreeMap<&'static str, u64>> {
-    let mut stages: BTreeMap<&str, u64> = STAGES.iter().map(|stage| (*stage, 0)).collect();
+pub(crate) fn split(
+    wire: Wire,
+    sources: &BTreeMap<String, u64>,
+) -> Result<BTreeMap<&'static str, u64>> {
+    let mut stages: BTreeMap<&str, u64> = of(wire).map(|stage| (stage, 0)).collect();
     for (file, cost) in sources {
         let found = FILES.iter().find(|(prefix, _)| file.starts_with(prefix));
         let stage = match found {
@@ -102,7 +145,8 @@ pub(crate) fn split(sources: &BTreeMap<String, u64>) -> Result<BTreeMap<&'static
             None if file.is_empty() => "receive",
             None => bail!("{file} belongs to no stage: add it to hovercraft/bench/src/stages.rs"),
         };
-        *stages.entry(stage).or_default() += cost;
+        let Some(sum) = stages.get_mut(stage) else { bail!("{file}: not on this wire") };
+        *sum += cost;
     }
     Ok(stages)
 }
@@ -115,14 +159,17 @@ mod tests {
     fn every_file_of_the_hot_path_has_a_stage_and_every_stage_a_file() {
         let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         for (prefix, stage) in FILES {
-            assert!(STAGES.contains(&stage), "{stage}");
+            assert!(of(Wire::Inproc).any(|known| known == stage), "{stage}");
+            if prefix == DPDK {
+                continue;
+            }
             let (folder, name) = prefix.rsplit_once('/').unwrap();
             let entries = std::fs::read_dir(root.join(folder)).unwrap();
             let mut names = entries.map(|entry| entry.unwrap().file_name());
             let found = names.any(|found| found.to_string_lossy().starts_with(name));
             assert!(found || prefix.contains("trace"), "{prefix}: no such file");
         }
-        for stage in STAGES {
+        for stage in of(Wire::Inproc) {
             assert!(FILES.iter().any(|(_, of)| *of == stage), "{stage}");
         }
     }
@@ -132,10 +179,17 @@ mod tests {
         let sources = |files: &[(&str, u64)]| {
             files.iter().map(|(file, cost)| ((*file).to_owned(), *cost)).collect()
         };
-        let stages =
-            split(&sources(&[("", 1), ("raft-core/src/log.rs", 2), ("raft-core/src/log/x.rs", 3)]));
+        let stages = split(
+            Wire::Memory,
+            &sources(&[("", 1), ("raft-core/src/log.rs", 2), ("raft-core/src/log/x.rs", 3)]),
+        );
         let stages = stages.unwrap();
         assert_eq!((stages["receive"], stages["append"]), (1, 5));
-        assert!(split(&sources(&[("lab/x.rs", 1)])).unwrap_err().to_string().contains("lab/x.rs"));
+        assert!(
+            split(Wire::Memory, &sources(&[("lab/x.rs", 1)]))
+                .unwrap_err()
+                .to_string()
+                .contains("lab/x.rs")
+        );
     }
 }

@@ -23,8 +23,14 @@ struct Sink {
 }
 
 impl Tape {
-    pub(crate) fn record(&mut self, now: Instant, inbox: &Inbox) {
-        self.turns.push((now, inbox.clone()));
+    pub(crate) fn record(&mut self, now: Instant, inbox: Inbox) {
+        self.turns.push((now, inbox));
+    }
+
+    /// When each turn was, and what came.
+    #[cfg(feature = "dpdk")]
+    pub(crate) fn turns(&self) -> impl Iterator<Item = (Instant, &Inbox)> {
+        self.turns.iter().map(|(now, inbox)| (*now, inbox))
     }
 
     /// The turns again, on a copy of the machine that made them.
@@ -61,7 +67,11 @@ impl Wire for Sink {
         }
     }
 
-    fn to_client(&mut self, _to: SocketAddr, head: &[u8], payload: &[u8]) {
+    fn to_client(&mut self, _to: SocketAddr, packet: &[u8]) {
+        self.take([packet, &[]]);
+    }
+
+    fn answer(&mut self, _to: SocketAddr, head: &[u8], payload: &[u8]) {
         self.take([head, payload]);
     }
 }

@@ -17,11 +17,12 @@ use r2p2::Instant;
 use r2p2::client::{Client, ClientConfig, Event, Mode as ClientMode};
 use r2p2::header::Policy;
 use r2p2::refusal::Reason;
-use raft_core::ids::{Incarnation, NodeSet};
+use raft_core::ids::Incarnation;
 use serde::{Deserialize, Serialize};
 use synthetic::{Pace, Request, Synthetic};
 
-use crate::machine::{Inbox, Machine, Wire};
+use crate::machine::Machine;
+use crate::network::{Network, Passed};
 use crate::tape::Tape;
 
 /// What one row of the table measures.
@@ -38,6 +39,20 @@ pub(crate) struct Shape {
     pub replier: Replier,
     /// Messages between nodes carry a MAC (HC13).
     pub key: bool,
+    /// What packets go through.
+    #[serde(default)]
+    pub wire: Wire,
+}
+
+/// What packets go through.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Wire {
+    /// Vectors.
+    #[default]
+    Memory,
+    /// DPDK in this process: queues, network stack, ports on rings.
+    Inproc,
 }
 
 /// How requests are replicated.
@@ -79,7 +94,7 @@ impl Shape {
 
     /// The command line that asks for this row.
     pub(crate) fn arguments(&self) -> Vec<String> {
-        let Self { mode, nodes, request, reply, batch, replier, key } = self;
+        let Self { mode, nodes, request, reply, batch, replier, key, wire } = self;
         let named = [
             ("--mode", word(*mode)),
             ("--nodes", nodes.to_string()),
@@ -87,6 +102,7 @@ impl Shape {
             ("--reply", reply.to_string()),
             ("--batch", batch.to_string()),
             ("--replier", word(*replier)),
+            ("--wire", word(*wire)),
         ];
         let named = named.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
         named.chain((!key).then(|| "--no-key".to_owned())).collect()
@@ -103,8 +119,12 @@ pub(crate) const REQUEST_MIN: usize = 24;
 /// The size field of a synthetic reply.
 pub(crate) const REPLY_MIN: usize = 8;
 
-const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 1, 1, 1)), 8_000);
-const CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 2, 1)), 4_000);
+/// Where requests go in mode `hovercraft`.
+pub(crate) const GROUP: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 1, 1, 1)), 8_000);
+/// The client's address.
+pub(crate) const CLIENT: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 2, 1)), 4_000);
 /// Virtual time of a step where nothing is paced.
 const STEP: Duration = Duration::from_micros(2);
 /// Bytes of a long reply in one packet, about.
@@ -117,15 +137,11 @@ const STEPS_MAX: u32 = 1_000;
 const BATCHES_OPEN: usize = 8;
 
 /// A cluster, its network and its client.
-pub(crate) struct World {
+pub(crate) struct World<N> {
     shape: Shape,
     pub machines: Vec<Machine>,
-    /// What arrives in this step, and what was sent meanwhile.
-    inboxes: Vec<Inbox>,
-    sent: Vec<Inbox>,
+    pub network: N,
     client: Client,
-    client_inbox: Inbox,
-    client_sent: Inbox,
     body: Vec<u8>,
     pub now: Instant,
     step: u64,
@@ -138,29 +154,7 @@ pub(crate) struct World {
     pub leader_tx: u64,
 }
 
-/// Carries what one node sends.
-struct Links<'a> {
-    from: SocketAddr,
-    sent: &'a mut [Inbox],
-    client: &'a mut Inbox,
-    packets: u64,
-}
-
-impl Wire for Links<'_> {
-    fn to_nodes(&mut self, nodes: NodeSet, packet: &[u8]) {
-        for node in nodes.iter() {
-            self.packets += 1;
-            self.sent[usize::from(node.number()) - 1].push(self.from, false, &[packet]);
-        }
-    }
-
-    fn to_client(&mut self, _to: SocketAddr, head: &[u8], payload: &[u8]) {
-        self.packets += 1;
-        self.client.push(self.from, false, &[head, payload]);
-    }
-}
-
-impl World {
+impl<N: Network> World<N> {
     /// An elected cluster and a client with its session open.
     pub(crate) fn start(shape: Shape) -> Result<Self> {
         let cluster = cluster(shape)?;
@@ -169,15 +163,11 @@ impl World {
         for id in 1..=shape.nodes {
             machines.push(machine(&cluster, shape, id, now)?);
         }
-        let inboxes = vec![Inbox::default(); machines.len()];
         let mut world = Self {
             shape,
-            sent: inboxes.clone(),
-            inboxes,
             machines,
+            network: N::open(shape)?,
             client: client(shape, now)?,
-            client_inbox: Inbox::default(),
-            client_sent: Inbox::default(),
             body: body(shape),
             now,
             step: 0,
@@ -262,7 +252,7 @@ impl World {
                 self.leader = leader;
                 return Ok(());
             }
-            if self.is_idle() {
+            if self.network.is_idle() {
                 let next = self.machines.iter().map(Machine::deadline).min();
                 let next = next.into_iter().chain(self.client.deadline()).min();
                 self.now = self.now.max(next.unwrap_or(self.now));
@@ -272,44 +262,31 @@ impl World {
         bail!("no leader after five million steps")
     }
 
-    fn is_idle(&self) -> bool {
-        self.sent.iter().all(Inbox::is_empty) && self.client_sent.is_empty()
-    }
-
     /// Everybody takes what was sent in the step before.
     fn step(&mut self, mut tape: Option<&mut Tape>) {
         self.now += self.shape.step_time();
         self.step += 1;
-        core::mem::swap(&mut self.inboxes, &mut self.sent);
-        core::mem::swap(&mut self.client_inbox, &mut self.client_sent);
+        self.network.deliver();
         for place in 0..self.machines.len() {
-            let (machine, inbox) = (&mut self.machines[place], &mut self.inboxes[place]);
-            if inbox.is_empty() && machine.deadline() > self.now {
+            let machine = &mut self.machines[place];
+            if !self.network.waits_for(place) && machine.deadline() > self.now {
                 continue;
             }
+            let tape = tape.as_deref_mut().filter(|_| place == self.leader);
+            let Passed { came, left } = self.network.turn(place, machine, self.now, tape);
             if place == self.leader {
-                self.leader_rx += inbox.len() as u64;
-                if let Some(tape) = &mut tape {
-                    tape.record(self.now, inbox);
-                }
+                self.leader_rx += came;
+                self.leader_tx += left;
             }
-            let from = address(place);
-            let mut links =
-                Links { from, sent: &mut self.sent, client: &mut self.client_sent, packets: 0 };
-            machine.turn(self.now, inbox, &mut links);
-            if place == self.leader {
-                self.leader_tx += links.packets;
-            }
-            inbox.clear();
         }
         self.step_client();
     }
 
     fn step_client(&mut self) {
-        for datagram in self.client_inbox.iter() {
-            self.client.receive(self.now, datagram.from, datagram.bytes);
-        }
-        self.client_inbox.clear();
+        let (now, client) = (self.now, &mut self.client);
+        self.network.client_takes(&mut |from, bytes| {
+            client.receive(now, from, bytes);
+        });
         if self.client.deadline().is_some_and(|at| at <= self.now) {
             self.client.tick(self.now);
         }
@@ -325,17 +302,14 @@ impl World {
             }
         }
         while let Some(packet) = self.client.poll_transmit() {
-            let group = packet.to == GROUP;
-            for (place, inbox) in self.sent.iter_mut().enumerate() {
-                if group || packet.to == address(place) {
-                    inbox.push(CLIENT, group, &[packet.head, packet.tail]);
-                }
-            }
+            self.network.client_sends(packet.to, packet.head, packet.tail);
         }
+        self.network.client_done();
     }
 }
 
-fn address(place: usize) -> SocketAddr {
+/// Where the node of this place is.
+pub(crate) fn address(place: usize) -> SocketAddr {
     let number = u8::try_from(place + 1).unwrap_or(u8::MAX);
     SocketAddr::from(([10, 0, 0, number], 8_000))
 }

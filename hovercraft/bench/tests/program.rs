@@ -32,14 +32,31 @@ fn near(row: &Value, field: &str, expected: f64) {
 /// The leader's packets are those of Table 1 (design, section 2) at one request per append, and less in batches.
 #[test]
 fn the_leaders_packets_are_those_of_table_1() {
-    let args = ["--nodes", "3,5", "--request", "24", "--reply", "8", "--no-instructions"];
-    for row in rows("table.json", &args) {
+    for row in table("memory", "3,5") {
+        assert_eq!(row["wire"], "memory");
+    }
+}
+
+#[cfg(feature = "dpdk")]
+#[test]
+fn the_leaders_packets_are_those_of_table_1_on_dpdk() {
+    for row in table("inproc", "3,5") {
+        assert_eq!(row["wire"], "inproc");
+    }
+}
+
+fn table(wire: &str, nodes: &str) -> Vec<Value> {
+    let size = ["--request", "24", "--reply", "8", "--no-instructions"];
+    let args = [&["--wire", wire, "--nodes", nodes], &size[..]].concat();
+    let rows = rows(&format!("table-{wire}.json"), &args);
+    assert_eq!(rows.len(), 8);
+    for row in &rows {
         let nodes = row["nodes"].as_f64().unwrap();
         let raft = row["mode"] == "raft";
         if row["batch"] == 1 {
-            near(&row, "leader_rx_per_op", nodes);
+            near(row, "leader_rx_per_op", nodes);
             let answers = if raft { 1.0 } else { 1.0 / nodes };
-            near(&row, "leader_tx_per_op", nodes - 1.0 + answers);
+            near(row, "leader_tx_per_op", nodes - 1.0 + answers);
         } else {
             assert!(row["leader_rx_per_op"].as_f64().unwrap() < 2.0, "{row}");
         }
@@ -47,6 +64,51 @@ fn the_leaders_packets_are_those_of_table_1() {
         assert!(0.0 < leader.unwrap() && leader < whole, "{row}");
         assert!(row["leader_instructions_per_op"].is_null());
     }
+    rows
+}
+
+/// Turns of more than one burst, replies of several packets.
+#[cfg(feature = "dpdk")]
+#[test]
+fn long_bursts_pass_dpdk() {
+    let args = ["--wire", "inproc", "--nodes", "3", "--request", "512", "--batch", "64"];
+    assert_eq!(rows("bursts.json", &[&args[..], &["--no-instructions"]].concat()).len(), 4);
+}
+
+/// The same work behind DPDK as in memory, and the path's own stages beside it.
+#[cfg(feature = "dpdk")]
+#[test]
+fn stages_on_dpdk_are_those_in_memory_and_the_paths_own() {
+    assert!(measure::callgrind::available(), "{}", measure::callgrind::Error::Missing);
+    let args = ["--mode", "hovercraft", "--nodes", "3", "--request", "24", "--reply", "8"];
+    let [memory, inproc] = ["memory", "inproc"].map(|wire| {
+        let args = [&args[..], &["--batch", "16", "--wire", wire]].concat();
+        rows(&format!("stages-{wire}.json"), &args).remove(0)
+    });
+    let leader = |row: &Value| row["leader_instructions_per_op"].as_f64().unwrap();
+    let sum = |row: &Value| -> f64 {
+        row["stages"].as_object().unwrap().values().map(|cost| cost.as_f64().unwrap()).sum()
+    };
+    assert!((sum(&inproc) / leader(&inproc) - 1.0).abs() < 0.02, "{inproc}");
+    for (stage, cost) in memory["stages"].as_object().unwrap() {
+        // These two have the wires' own parts in them.
+        if stage != "send" && stage != "receive" {
+            let (cost, here) = (cost.as_f64().unwrap(), inproc["stages"][stage].as_f64().unwrap());
+            assert!((here - cost).abs() < 0.1 * cost + 20.0, "{stage}: {cost}, on DPDK {here}");
+        }
+    }
+    for stage in ["poll", "net", "checksum", "frame", "buffers", "transmit", "driver"] {
+        assert!(inproc["stages"][stage].as_f64().unwrap() > 1.0, "{stage}: {inproc}");
+        assert!(memory["stages"][stage].is_null(), "{stage}: {memory}");
+    }
+}
+
+#[cfg(not(feature = "dpdk"))]
+#[test]
+fn without_dpdk_its_wire_explains_itself() {
+    let output = bench(&["--wire", "inproc"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("built without DPDK"), "{said}");
 }
 
 /// Long replies, other repliers, messages without a MAC.

@@ -12,7 +12,10 @@
 use std::collections::BTreeMap;
 
 use super::sources::{self, Share};
-use super::{Counts, Function};
+use super::{Counts, DPDK, Function};
+
+/// Stands for all files of DPDK's libraries, which have no names of files in them.
+const DPDK_FILE: u64 = u64::MAX;
 
 /// Reads a whole file; the line at fault when it is not one of callgrind's.
 pub(super) fn counts(text: &str) -> Result<Counts, String> {
@@ -21,6 +24,7 @@ pub(super) fn counts(text: &str) -> Result<Counts, String> {
         reader.line(line).ok_or_else(|| format!("line not understood: {line}"))?;
     }
     let total = reader.total.ok_or("no line of totals: callgrind did not finish")?;
+    reader.files.insert(DPDK_FILE, DPDK.to_owned());
     let sources = sources::by_source(&reader.shares, &reader.files);
     let mut functions: BTreeMap<String, Function> = BTreeMap::new();
     for (id, function) in reader.functions {
@@ -39,6 +43,9 @@ struct Reader {
     names: BTreeMap<u64, String>,
     functions: BTreeMap<u64, Function>,
     files: BTreeMap<u64, String>,
+    objects: BTreeMap<u64, String>,
+    /// The object that the function is of is one of DPDK's.
+    in_dpdk: bool,
     shares: BTreeMap<u64, Share>,
     /// The file that the lines are of.
     file: u64,
@@ -54,13 +61,19 @@ impl Reader {
     fn line(&mut self, line: &str) -> Option<()> {
         if let Some(name) = line.strip_prefix("fn=") {
             self.current = number(name, &mut self.names)?;
-            self.shares.entry(self.current).or_default().home = self.file;
+            let file = if self.in_dpdk { DPDK_FILE } else { self.file };
+            self.shares.entry(self.current).or_default().home = file;
         } else if let Some(name) = line.strip_prefix("cfn=") {
             self.callee = number(name, &mut self.names)?;
         } else if let Some(name) =
             ["fl=", "fi=", "fe="].iter().find_map(|key| line.strip_prefix(key))
         {
             self.file = number(name, &mut self.files)?;
+        } else if let Some(name) = line.strip_prefix("ob=") {
+            let id = number(name, &mut self.objects)?;
+            self.in_dpdk = self.objects.get(&id).is_some_and(|name| name.contains("/librte_"));
+        } else if let Some(name) = line.strip_prefix("cob=") {
+            number(name, &mut self.objects)?;
         } else if let Some(name) = ["cfl=", "cfi="].iter().find_map(|key| line.strip_prefix(key)) {
             number(name, &mut self.files)?;
         } else if let Some(calls) = line.strip_prefix("calls=") {
@@ -72,7 +85,7 @@ impl Reader {
         } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first)) {
             self.cost(line)?;
         }
-        Some(()) // objects, the head
+        Some(()) // the head
     }
 
     fn cost(&mut self, line: &str) -> Option<()> {
@@ -88,7 +101,8 @@ impl Reader {
         if called {
             share.calls.push((self.callee, if again { 0 } else { cost }));
         } else {
-            *share.files.entry(self.file).or_default() += cost;
+            let file = if self.in_dpdk { DPDK_FILE } else { self.file };
+            *share.files.entry(file).or_default() += cost;
         }
         Some(())
     }
@@ -233,6 +247,48 @@ totals: 210
         let sources = counts(text).unwrap().sources;
         // 40 + 80 + 20 of others, three quarters of them for a.rs.
         let expected = [("", 0), ("ours/src/a.rs", 135), ("ours/src/b.rs", 75)];
+        assert_eq!(sources, expected.map(|(file, cost)| (file.to_owned(), cost)).into());
+    }
+
+    /// DPDK's libraries, and what they inline into a C file of ours: their own, whoever called.
+    #[test]
+    fn instructions_of_dpdk_have_their_own_name() {
+        let text = "\
+ob=(1) /bin/x
+fl=(1) ours/src/a.rs
+fn=(1) a
+1 30
+cob=(2) /usr/lib/dpdk/librte_net_ring.so.23.0
+cfi=(2) ???
+cfn=(2) 0x30f0
+calls=1 0
+1 100
+cfn=(3) shim
+calls=1 1
+1 5
+
+ob=(2)
+fl=(2)
+fn=(2)
+0 60
+cob=(3) /lib/libc.so
+cfn=(4) memcpy
+calls=1 0
+0 40
+
+ob=(3)
+fn=(4)
+0 40
+
+ob=(1)
+fl=(3) /usr/include/dpdk/rte_mbuf.h
+fn=(3)
+1 5
+
+totals: 135
+";
+        let sources = counts(text).unwrap().sources;
+        let expected = [("", 0), (DPDK, 105), ("ours/src/a.rs", 30)];
         assert_eq!(sources, expected.map(|(file, cost)| (file.to_owned(), cost)).into());
     }
 

@@ -2,9 +2,11 @@
 //!
 //! The compiler inlines, so functions say little; but every cost has a line, and its file. Lines of the workspace count for
 //! their file. Lines of others (the standard library, crates, libc) count for who needed them: inlined ones for the files
-//! of the function in proportion, whole functions for their callers.
+//! of the function in proportion, whole functions for their callers. DPDK's are told apart, as [`DPDK`].
 
 use std::collections::BTreeMap;
+
+use super::DPDK;
 
 /// What is known of one function.
 #[derive(Debug, Default)]
@@ -82,6 +84,9 @@ fn is_ours(share: &Share, names: &BTreeMap<u64, String>) -> bool {
 /// Files of the workspace are named relative to it, or stand in it; those of others are absolute, or under `./`.
 fn our_file(names: &BTreeMap<u64, String>, file: u64) -> Option<&str> {
     let name = names.get(&file)?;
+    if name == DPDK || name.contains("/include/dpdk/") || name.contains("/dpdk-sys/shim.") {
+        return Some(DPDK);
+    }
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
     let root = root.strip_suffix("deploy/measure/../../").unwrap_or(root);
     let relative = name.strip_prefix(root).unwrap_or(name);
