@@ -118,11 +118,16 @@ kernel() {
     cat >"$1/kernel" <<'END'
 #!/bin/sh
 root=${0%/kernel} path=$1 value=$2
-told() { sed -n "s|^$1 ||p" "$root/orders" 2>/dev/null; }
-count=$(($(cat "$root/count" 2>/dev/null || echo 0) + 1))
-[ ! -e "$root/orders" ] || echo "$count" >"$root/count"
-[ "$(told die)" != "$count" ] || kill -9 "$PPID"
-case " $(told busy | tr '\n' ' ') " in *" $path "*) exit 1 ;; esac
+told() { sed -n "s|^$1 ||p" "$root/orders"; }
+busy=' ' most='' die='' die_after='' count=0
+if [ -e "$root/orders" ]; then
+    busy=" $(told busy | tr '\n' ' ') " most=$(told fewer) die=$(told die) die_after=$(told die-after)
+    [ ! -e "$root/count" ] || read -r count <"$root/count"
+    count=$((count + 1))
+    echo "$count" >"$root/count"
+fi
+[ "$die" != "$count" ] || kill -9 "$PPID"
+case $busy in *" $path "*) exit 1 ;; esac
 devices=$root/sys/bus/pci/devices drivers=$root/sys/bus/pci/drivers
 case $path in
 */driver/unbind)
@@ -147,13 +152,12 @@ case $path in
     ;;
 */driver_override) echo "${value:-(null)}" >"$root$path" ;;
 */nr_hugepages)
-    most=$(told fewer)
     [ -z "$most" ] || [ "$value" -le "$most" ] || value=$most
     echo "$value" >"$root$path"
     ;;
 *) echo "$value" >"$root$path" ;;
 esac
-[ "$(told die-after)" != "$count" ] || kill -9 "$PPID"
+[ "$die_after" != "$count" ] || kill -9 "$PPID"
 exit 0
 END
     chmod +x "$1/kernel"
