@@ -201,7 +201,7 @@ impl Watch {
         let kept = ["too_late", "long_answers_dropped", "panics"];
         let application =
             totals.application.iter().filter(|(name, _)| kept.contains(&name.as_str()));
-        let backend = totals.backend.iter().filter(|(name, _)| name.starts_with("dropped"));
+        let backend = totals.backend.iter().filter(|(name, _)| is_of_ill(name));
         let mut words = Vec::new();
         for (name, &total) in replica.chain(application).chain(backend) {
             let before = self.losses.insert(name.clone(), total).unwrap_or(0);
@@ -213,6 +213,21 @@ impl Watch {
             warn!(seconds = LOSSES_EVERY.as_secs(), "lost or refused: {}", words.join(", "));
         }
     }
+}
+
+/// Totals of a back end that an operator should hear of.
+fn is_of_ill(name: &str) -> bool {
+    let named = [
+        "duplicate_address",
+        "fragments",
+        "too_long_on_way",
+        "unreachable",
+        "neighbours_full",
+        "device_missed",
+        "device_no_buffer",
+        "device_losses",
+    ];
+    name.starts_with("dropped") || named.contains(&name)
 }
 
 /// Totals of the replica that count its ordinary work.
