@@ -81,7 +81,7 @@ fn a_node_on_dpdk_announces_itself_tells_its_totals_and_ends_when_asked() {
         let mut command = node(&files, cores, &["--pcap", pcap.to_str().unwrap()]);
         let mut node = Process(command.stderr(fs::File::create(&log).unwrap()).spawn().unwrap());
         let status = wait_for("a node that answers", || files.status(1));
-        assert_eq!(status.role, "unreplicated");
+        assert_eq!(status.role, "alone");
         wait_for("an announcement in the totals", || {
             let metrics = files.get(1, "/metrics");
             let line = metrics.lines().find(|line| line.contains("event=\"arp_asked\""));
