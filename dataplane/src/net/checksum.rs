@@ -104,14 +104,14 @@ pub(super) fn udp_pseudo_header(from: Ipv4Addr, to: Ipv4Addr, len: u16) -> Sum {
     Sum::ZERO.and_address(from).and_address(to).and_word(u16::from(PROTOCOL_UDP)).and_word(len)
 }
 
-/// To 16 bits, carries added back in.
+/// To 16 bits, carries added back in: a value and itself with its halves exchanged have the folded sum, carry included, in
+/// their upper half.
+#[inline]
 fn fold(sum: u64) -> u16 {
-    let sum = (sum >> 32) + (sum & 0xffff_ffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    let [.., high, low] = sum.to_be_bytes();
-    u16::from_be_bytes([high, low])
+    let [a, b, c, d, ..] = sum.wrapping_add(sum.rotate_left(32)).to_be_bytes();
+    let sum = u32::from_be_bytes([a, b, c, d]);
+    let [a, b, ..] = sum.wrapping_add(sum.rotate_left(16)).to_be_bytes();
+    u16::from_be_bytes([a, b])
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ impl StackConfig {
 
     #[inline]
     pub(super) fn subnet(&self) -> Subnet {
-        Subnet { own: *self.own.ip(), prefix: self.prefix, gateway: self.gateway }
+        Subnet::new(*self.own.ip(), self.prefix, self.gateway)
     }
 
     /// # Errors
@@ -177,11 +177,20 @@ impl StackConfig {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subnet {
     pub(super) own: Ipv4Addr,
-    prefix: u8,
+    mask: u32,
     gateway: Option<Ipv4Addr>,
+    /// Its first and its last address, which no host has; subnets of one and two addresses have none (RFC 3021).
+    reserved: Option<[Ipv4Addr; 2]>,
 }
 
 impl Subnet {
+    fn new(own: Ipv4Addr, prefix: u8, gateway: Option<Ipv4Addr>) -> Self {
+        let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix.into())).unwrap_or(0);
+        let first = own.to_bits() & mask;
+        let reserved = (prefix < 31).then(|| [first, first | !mask].map(Ipv4Addr::from_bits));
+        Self { own, mask, gateway, reserved }
+    }
+
     /// The neighbour that brings a packet to `to`, or none: no way leads there.
     #[inline]
     pub(super) fn next_hop(&self, to: Ipv4Addr) -> Option<Ipv4Addr> {
@@ -197,32 +206,18 @@ impl Subnet {
     /// Whether it is the address of all hosts of the subnet.
     #[inline]
     pub(super) fn is_broadcast(&self, address: Ipv4Addr) -> bool {
-        self.has_broadcast()
-            && self.contains(address)
-            && address.to_bits() | self.mask() == u32::MAX
+        self.reserved.is_some_and(|[_, last]| last == address)
     }
 
     /// Whether a host may have it, as far as the subnet goes.
     #[inline]
     fn is_host(&self, address: Ipv4Addr) -> bool {
-        let all_zero = self.has_broadcast() && address.to_bits() & !self.mask() == 0;
-        !self.is_broadcast(address) && !all_zero
+        !self.reserved.is_some_and(|[first, last]| address == first || address == last)
     }
 
     #[inline]
     fn contains(&self, address: Ipv4Addr) -> bool {
-        (address.to_bits() ^ self.own.to_bits()) & self.mask() == 0
-    }
-
-    /// Subnets of one and two addresses have none (RFC 3021).
-    #[inline]
-    fn has_broadcast(&self) -> bool {
-        self.prefix < 31
-    }
-
-    #[inline]
-    fn mask(&self) -> u32 {
-        u32::MAX << (32 - u32::from(self.prefix))
+        (address.to_bits() ^ self.own.to_bits()) & self.mask == 0
     }
 }
 

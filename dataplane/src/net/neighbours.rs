@@ -20,6 +20,8 @@
 //!   what was heard; what is confirmed, old and unused, but only for what a sender needs. It never gives up the gateway.
 //! - B3. At most [`QUESTIONS`] neighbours are asked per look, and looks are [`LOOK_INTERVAL`] apart; those that a sender
 //!   asked for come at once, [`super::table`]'s sixteen per poll at most.
+//! - B4. Who is in `agreed` is a host of the subnet, not ourselves, told or confirmed at that very address: whatever changes
+//!   an entry's address, or takes it away, empties it.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -50,6 +52,11 @@ const USE_INTERVAL: Duration = Duration::from_millis(250);
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Questions of one look, at most.
 const QUESTIONS: usize = 16;
+/// Senders whose datagrams are not judged anew: members of a cluster and a client or some.
+const AGREED: usize = 16;
+/// No datagram comes from there.
+const NONE_AGREED: [(Ipv4Addr, MacAddress); AGREED] =
+    [(Ipv4Addr::UNSPECIFIED, MacAddress::NOBODY); AGREED];
 
 /// The table's writer, and what only it needs to know.
 #[derive(Debug)]
@@ -64,8 +71,8 @@ pub(super) struct Neighbours {
     /// When an entry has something to do, at the soonest; none has before.
     next_due: Option<Instant>,
     last_look: Option<Instant>,
-    /// Sender of the datagram before: most come in trains.
-    last_heard: (Ipv4Addr, MacAddress),
+    /// Senders of datagrams that the table agrees with, each at a place by its address (B4).
+    agreed: [(Ipv4Addr, MacAddress); AGREED],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +102,12 @@ enum Next {
     Forget(Option<StackEvent>),
 }
 
+/// Neighbours' addresses mostly follow each other.
+#[inline]
+fn agreed_at(ip: Ipv4Addr) -> usize {
+    usize::from(ip.octets()[3]) % AGREED
+}
+
 impl Neighbours {
     pub(super) fn new(own: Ipv4Addr, gateway: Option<Ipv4Addr>) -> Self {
         let nothing = Entry {
@@ -112,7 +125,7 @@ impl Neighbours {
             entries: vec![nothing; SLOTS].into_boxed_slice(),
             next_due: None,
             last_look: None,
-            last_heard: (Ipv4Addr::UNSPECIFIED, MacAddress::NOBODY),
+            agreed: NONE_AGREED,
         };
         if let Some(gateway) = gateway {
             // Looked for before anybody needs it, by the first poll.
@@ -133,9 +146,15 @@ impl Neighbours {
         from: (Ipv4Addr, MacAddress),
         counters: &mut StackCounters,
     ) {
-        if self.last_heard != from {
+        if !self.agrees(from) {
             self.heard_another(now, from, counters);
         }
+    }
+
+    /// Whether a datagram of this sender was heard and told nothing new: another one need not be judged.
+    #[inline]
+    pub(super) fn agrees(&self, from: (Ipv4Addr, MacAddress)) -> bool {
+        self.agreed[agreed_at(from.0)] == from
     }
 
     fn heard_another(
@@ -144,7 +163,6 @@ impl Neighbours {
         from: (Ipv4Addr, MacAddress),
         counters: &mut StackCounters,
     ) {
-        self.last_heard = from;
         let (ip, mac) = from;
         let Some(place) = self.place_of(ip) else {
             if let Some(place) = self.claim(now, ip, State::Heard) {
@@ -156,7 +174,9 @@ impl Neighbours {
         };
         let entry = self.entries[place];
         match entry.state {
-            State::Told | State::Confirmed if entry.mac == mac => {}
+            State::Told | State::Confirmed if entry.mac == mac => {
+                self.agreed[agreed_at(ip)] = from;
+            }
             // B1.
             State::Told | State::Confirmed => {
                 counters.count(StackEvent::NeighbourDoubted);
@@ -351,6 +371,7 @@ impl Neighbours {
     fn publish(&mut self, now: Instant, place: usize, mac: MacAddress, state: State) {
         let used = self.table.is_used(place);
         self.table.set(place, self.ips[place], mac);
+        self.agreed = NONE_AGREED;
         self.entries[place].mac = mac;
         if state == State::Confirmed {
             self.confirm(now, place);
@@ -370,7 +391,7 @@ impl Neighbours {
     /// A gateway is looked for again, for ever; another's slot is free.
     fn forget(&mut self, now: Instant, place: usize) {
         self.table.clear(place);
-        self.last_heard = (Ipv4Addr::UNSPECIFIED, MacAddress::NOBODY);
+        self.agreed = NONE_AGREED;
         if self.gateway == Some(self.ips[place]) {
             self.entries[place].state = State::LookedFor;
             self.entries[place].tries = 0;
@@ -401,7 +422,7 @@ impl Neighbours {
             .or_else(|| oldest(State::Told, &is_unused).filter(|_| state != State::Heard))
             .or_else(|| oldest(State::Confirmed, &is_old).filter(|_| state == State::LookedFor))?;
         self.table.clear(place);
-        self.last_heard = (Ipv4Addr::UNSPECIFIED, MacAddress::NOBODY);
+        self.agreed = NONE_AGREED;
         self.ips[place] = ip;
         self.entries[place] =
             Entry { mac: MacAddress::NOBODY, state, tries: 0, since: now, due: now };

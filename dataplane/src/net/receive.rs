@@ -40,8 +40,8 @@ pub struct DeviceSays {
 /// A frame's Ethernet header and tag, and what is behind.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame<'a> {
-    pub(super) to: MacAddress,
-    pub(super) from: MacAddress,
+    pub(super) to: &'a MacAddress,
+    pub(super) from: &'a MacAddress,
     pub(super) kind: Kind,
     pub(super) payload: &'a [u8],
 }
@@ -121,7 +121,7 @@ impl<'a> Frame<'a> {
             TYPE_VLAN => return Err(StackEvent::OtherVlan),
             _ => return Err(StackEvent::OtherProtocol),
         };
-        Ok(Self { to: ethernet.to, from: ethernet.from, kind, payload })
+        Ok(Self { to: &ethernet.to, from: &ethernet.from, kind, payload })
     }
 }
 

@@ -5,7 +5,7 @@ use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use super::addressing::{Addressing, Offload};
 use super::announce::Announcements;
 use super::checksum::Sum;
-use super::config::{ConfigError, StackConfig};
+use super::config::{ConfigError, StackConfig, Subnet};
 use super::counters::{StackCounters, StackEvent};
 use super::echo::Echoes;
 use super::mac::MacAddress;
@@ -31,6 +31,7 @@ pub struct Datagram<'a> {
 #[derive(Debug)]
 pub struct Stack {
     config: StackConfig,
+    subnet: Subnet,
     neighbours: Neighbours,
     announcements: Announcements,
     membership: Membership,
@@ -58,6 +59,7 @@ impl Stack {
             outbox: Outbox::new(&config),
             counters: StackCounters::default(),
             duplicate: None,
+            subnet: config.subnet(),
             config,
         })
     }
@@ -161,7 +163,7 @@ impl Stack {
         device: DeviceSays,
     ) -> Result<Datagram<'a>, StackEvent> {
         let frame = Frame::parse(bytes, device.vlan, self.config.vlan)?;
-        if frame.from == self.config.mac {
+        if *frame.from == self.config.mac {
             return Err(StackEvent::Echoed);
         }
         if !frame.from.is_one_interface() {
@@ -181,23 +183,25 @@ impl Stack {
         device: DeviceSays,
     ) -> Result<Datagram<'a>, StackEvent> {
         // Before anything is computed: on a hub, or where a switch floods, most frames are others'.
-        let is_ours = frame.to == self.config.mac;
-        if !is_ours && (!frame.to.is_group() || frame.to == MacAddress::BROADCAST) {
+        let is_ours = *frame.to == self.config.mac;
+        if !is_ours && (!frame.to.is_group() || *frame.to == MacAddress::BROADCAST) {
             return Err(StackEvent::WrongMac);
         }
         let packet = Packet::parse(frame.payload, device.ipv4)?;
-        if packet.from == *self.config.own.ip() || self.config.subnet().is_broadcast(packet.from) {
+        // B4: has passed this before.
+        let agreed = self.neighbours.agrees((packet.from, *frame.from));
+        if !agreed && (packet.from == self.subnet.own || self.subnet.is_broadcast(packet.from)) {
             return Err(StackEvent::BadSource);
         }
         // A group's packet may come to our own address (switches that turn multicast into unicast); ours may not come to
         // a group's (RFC 1122, 3.3.6).
-        let is_groups = packet.to.is_multicast() && frame.to == MacAddress::of_group(packet.to);
+        let is_groups = packet.to.is_multicast() && *frame.to == MacAddress::of_group(packet.to);
         if !is_ours && !is_groups {
             return Err(StackEvent::WrongMac);
         }
         match packet.protocol {
-            Protocol::Udp => self.on_udp(now, frame.from, &packet, device),
-            Protocol::Icmp => Err(self.on_icmp(now, frame.from, &packet)),
+            Protocol::Udp => self.on_udp(now, (*frame.from, agreed), &packet, device),
+            Protocol::Icmp => Err(self.on_icmp(now, *frame.from, &packet)),
             Protocol::Igmp => Err(self.on_igmp(now, &packet)),
         }
     }
@@ -206,7 +210,7 @@ impl Stack {
     fn on_udp<'a>(
         &mut self,
         now: Instant,
-        from_mac: MacAddress,
+        (from_mac, agreed): (MacAddress, bool),
         packet: &Packet<'a>,
         device: DeviceSays,
     ) -> Result<Datagram<'a>, StackEvent> {
@@ -216,7 +220,7 @@ impl Stack {
         let udp = UdpPacket::parse(packet, device.udp)?;
         let to = SocketAddrV4::new(packet.to, udp.to);
         let to = self.listener(to).ok_or(StackEvent::OtherPort)?;
-        if self.config.subnet().is_neighbour(packet.from) {
+        if !agreed && self.subnet.is_neighbour(packet.from) {
             self.neighbours.heard(now, (packet.from, from_mac), &mut self.counters);
         }
         let from = SocketAddr::V4(SocketAddrV4::new(packet.from, udp.from));
@@ -249,8 +253,8 @@ impl Stack {
     }
 
     fn on_arp(&mut self, now: Instant, frame: &Frame<'_>) -> StackEvent {
-        let is_ours = frame.to == self.config.mac;
-        if !is_ours && frame.to != MacAddress::BROADCAST {
+        let is_ours = *frame.to == self.config.mac;
+        if !is_ours && *frame.to != MacAddress::BROADCAST {
             return StackEvent::WrongMac;
         }
         let Some(arp) = ArpPacket::parse(frame.payload) else { return StackEvent::ArpIgnored };
@@ -264,7 +268,7 @@ impl Stack {
             return StackEvent::DuplicateAddress;
         }
         let for_us = arp.target == own;
-        let told = self.config.subnet().is_neighbour(arp.sender)
+        let told = self.subnet.is_neighbour(arp.sender)
             && self.neighbours.told(
                 now,
                 (arp.sender, arp.sender_mac),

@@ -226,6 +226,24 @@ fn a_forged_first_datagram_holds_until_the_owner_answers() {
     assert_eq!(stack.neighbours().find(ip(2)), Some(mac(2)));
 }
 
+/// B4: a sender that was agreed with is judged anew when ARP has moved it.
+#[test]
+fn a_datagram_from_where_a_neighbour_was_is_doubted() {
+    let mut stack = confirmed();
+    let from_before = IpFrame::udp(2, 1, b"from before").bytes();
+    event(&mut stack, seconds(11), &from_before);
+    event(&mut stack, seconds(11), &from_before);
+    assert_eq!(stack.counters().of(StackEvent::NeighbourDoubted), 0);
+    let moved = arp(ArpOperation::REQUEST, (mac(22), ip(2)), (NOBODY, ip(2)), BROADCAST);
+    event(&mut stack, seconds(12), &moved);
+    polled(&mut stack, seconds(12));
+    event(&mut stack, seconds(12), &arp_reply((mac(22), ip(2)), 1));
+    event(&mut stack, seconds(13), &from_before);
+    event(&mut stack, seconds(13), &from_before);
+    assert_eq!(stack.counters().of(StackEvent::NeighbourDoubted), 2);
+    assert_eq!(stack.neighbours().find(ip(2)), Some(mac(22)));
+}
+
 /// A new card, or another machine that took the address over, says so by a gratuitous ARP.
 #[test]
 fn a_neighbour_that_announces_another_interface_is_followed_and_asked() {
