@@ -6,7 +6,7 @@
 #   --quick           everything small: to see that it runs, not for figures
 #   --steps LIST      only these, of: raft-core operations hand-over packets packets-dpdk end-to-end
 #   --output FILE     the file (default: hovercraft-benchmark-DATE.tar.gz here)
-#   --built           take the programs in the target folder as they are
+#   --built           do not build first; the programs in the target folder are taken as they are
 #   --add FILE        put a result measured elsewhere in too, such as lancet's --json; may be repeated
 #   --hosts A,B,C --admin A,B,C --port PCI [--cores 2-3]
 #                     instead of all that: write cluster.ron for nodes on DPDK on these machines into the current folder,
@@ -140,11 +140,17 @@ run() {
 
 skip() { note "$1" skipped "$2" 0; }
 
-# The programs that are measured, as users build them; the DPDK back end where it is to be had.
-build_programs() {
+# What is measured, as users build it; the DPDK back end where it is to be had. Before the steps: their times are without.
+build_all() {
     local features=()
     if has_dpdk; then features=(--features hovercraft-node/dpdk); fi
-    cargo build --release --locked "${features[@]}" -p hovercraft-node -p lancet-rs -p hovercraft-lab -p hovercraft-bench
+    if wants operations || wants end-to-end; then
+        cargo build --release --locked "${features[@]}" -p hovercraft-node -p lancet-rs -p hovercraft-lab -p hovercraft-bench ||
+            return
+    fi
+    if wants raft-core; then cargo bench --no-run --locked -p raft-core || return; fi
+    if wants hand-over; then cargo bench --no-run --locked -p hovercraft-node --bench hand_over || return; fi
+    if wants packets; then cargo bench --no-run --locked -p dataplane --bench net || return; fi
 }
 
 has_dpdk() { pkg-config --atleast-version=22.11 libdpdk >/dev/null 2>&1; }
@@ -231,9 +237,9 @@ readonly titles='{"raft-core": "the consensus core alone, per committed entry",
 uncounted=''
 command -v valgrind >/dev/null || uncounted='no valgrind: instructions are not counted'
 
-if [ -z "$built" ] && { wants operations || wants end-to-end; }; then
+if [ -z "$built" ]; then
     printf 'building\n' >&2
-    build_programs >"$pack/results/build.txt" 2>&1 || { tail -20 "$pack/results/build.txt" >&2; missing 'the build failed'; }
+    build_all >"$pack/results/build.txt" 2>&1 || { tail -20 "$pack/results/build.txt" >&2; missing 'the build failed'; }
 fi
 machine >"$pack/machine.json"
 build >"$pack/build.json"

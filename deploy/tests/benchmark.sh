@@ -69,7 +69,7 @@ END
 program "$work/bin/cargo" <<'END'
 [ "$1" = -V ] && exec echo cargo 1.95.0
 [ "$1 $FAILS" != 'build build' ] || exit 101
-case "$*" in *"$FAILS"*) [ -z "$FAILS" ] || { echo "it broke at 10.20.30.40"; exit 101; } ;; esac
+case "$*" in *--no-run*) ;; *"$FAILS"*) [ -z "$FAILS" ] || { echo "it broke at 10.20.30.40"; exit 101; } ;; esac
 echo "   Compiling x (/home/jane/src/x) on bastion.example.org for jane@bastion, 127.0.0.1 and 127.0.0.2"
 echo "peer 10.20.30.40:8000, 02:4A:BE:EF:00:17, [2001:db8::17]:80, fe80::4a:beff:feef:17%eth0, std::fs::read 0000:05:00.0"
 while [ $# -gt 0 ]; do [ "$1" != --json ] || echo '{"rows": [{"ns": 1.5}]}' >"$2"; shift; done
