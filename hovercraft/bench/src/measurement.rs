@@ -108,7 +108,9 @@ fn measure_on<N: Network>(shape: Shape, effort: Effort) -> Result<Row> {
     let answered = world.answered - answered;
     let (rx, tx) = (world.leader_rx - rx, world.leader_tx - tx);
     world.check()?;
-    let leader = with_leader(world, batches, |network, rerun| network.time(rerun, effort.rounds))?;
+    let leader = with_leader(world, batches, |network, place, rerun| {
+        network.time(place, rerun, effort.rounds)
+    })?;
     let ops = batches * shape.batch as u64;
     let counts = effort.instructions.then(|| count::<N>(shape)).transpose()?;
     Ok(Row {
@@ -138,7 +140,7 @@ fn run_counted_on<N: Network>(shape: Shape, what: Counted) -> Result<()> {
 fn with_leader<N: Network, R>(
     mut world: World<N>,
     batches: u64,
-    again: impl FnOnce(&mut N, Rerun<'_>) -> R,
+    again: impl FnOnce(&mut N, usize, Rerun<'_>) -> R,
 ) -> Result<R> {
     let place = world.leader;
     let first = world.machines[place].clone();
@@ -147,7 +149,7 @@ fn with_leader<N: Network, R>(
     world.run(batches, Some(&mut measured))?;
     let World { mut network, machines, .. } = world;
     drop(machines);
-    Ok(again(&mut network, Rerun { place, first: &first, warm: &warm, measured: &measured }))
+    Ok(again(&mut network, place, Rerun { first: &first, warm: &warm, measured: &measured }))
 }
 
 /// Instructions: of the whole operation, of the leader, and the leader's by stage.

@@ -23,8 +23,6 @@ pub(crate) struct Passed {
 /// A machine's life, to be lived again by copies of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rerun<'a> {
-    /// The place of the machine.
-    pub place: usize,
     /// As it was at the begin of `warm`.
     pub first: &'a Machine,
     /// The turns before those that are measured.
@@ -64,10 +62,10 @@ pub(crate) trait Network: Sized {
     fn client_sends(&mut self, to: SocketAddr, head: &[u8], tail: &[u8]);
     /// It has sent all.
     fn client_done(&mut self) {}
-    /// Time of the measured part, the best of so many reruns.
-    fn time(&mut self, rerun: Rerun<'_>, rounds: u32) -> Duration;
+    /// Time of the measured part, the best of so many reruns of the node of this place.
+    fn time(&mut self, place: usize, rerun: Rerun<'_>, rounds: u32) -> Duration;
     /// One rerun, with the measured part in the function [`Self::COUNTED`].
-    fn count(&mut self, rerun: Rerun<'_>);
+    fn count(&mut self, place: usize, rerun: Rerun<'_>);
 }
 
 /// Datagrams in vectors.
@@ -171,7 +169,7 @@ impl Network for Memory {
         }
     }
 
-    fn time(&mut self, rerun: Rerun<'_>, rounds: u32) -> Duration {
+    fn time(&mut self, _place: usize, rerun: Rerun<'_>, rounds: u32) -> Duration {
         let mut best = Duration::MAX;
         for _ in 0..rounds {
             let mut machine = rerun.machine();
@@ -183,7 +181,7 @@ impl Network for Memory {
         best
     }
 
-    fn count(&mut self, rerun: Rerun<'_>) {
+    fn count(&mut self, _place: usize, rerun: Rerun<'_>) {
         let mut machine = rerun.machine();
         rerun.warm.replay(&mut machine);
         rerun.measured.replay_counted(&mut machine);

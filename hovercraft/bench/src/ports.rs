@@ -230,16 +230,16 @@ impl Network for Ports {
     }
 
     /// The sum of the fastest of each turn, less what the clock itself takes: what puts the frames there is not counted.
-    fn time(&mut self, rerun: Rerun<'_>, rounds: u32) -> Duration {
-        let (warm, measured) = (frames(&rerun, rerun.warm), frames(&rerun, rerun.measured));
+    fn time(&mut self, place: usize, rerun: Rerun<'_>, rounds: u32) -> Duration {
+        let (warm, measured) = (frames(place, rerun.warm), frames(place, rerun.measured));
         let (clock, mut best) = (Clock::start(), vec![Duration::MAX; measured.len()]);
         for _ in 0..rounds.max(RERUNS_MIN) {
             let mut machine = rerun.machine();
-            self.again(rerun.place, &warm, |node, now, addresses| {
+            self.again(place, &warm, |node, now, addresses| {
                 node.turn(&mut machine, now, (addresses, &mut Sent::default()), None);
             });
             let mut turns = best.iter_mut();
-            self.again(rerun.place, &measured, |node, now, addresses| {
+            self.again(place, &measured, |node, now, addresses| {
                 let begin = clock.now();
                 node.turn(&mut machine, now, (addresses, &mut Sent::default()), None);
                 let took = clock.now().saturating_sub(begin);
@@ -252,13 +252,13 @@ impl Network for Ports {
         best.iter().map(|time| time.saturating_sub(of_clock)).sum()
     }
 
-    fn count(&mut self, rerun: Rerun<'_>) {
-        let (warm, measured) = (frames(&rerun, rerun.warm), frames(&rerun, rerun.measured));
+    fn count(&mut self, place: usize, rerun: Rerun<'_>) {
+        let (warm, measured) = (frames(place, rerun.warm), frames(place, rerun.measured));
         let mut machine = rerun.machine();
-        self.again(rerun.place, &warm, |node, now, addresses| {
+        self.again(place, &warm, |node, now, addresses| {
             node.turn(&mut machine, now, (addresses, &mut Sent::default()), None);
         });
-        self.again(rerun.place, &measured, |node, now, addresses| {
+        self.again(place, &measured, |node, now, addresses| {
             node.turn_counted(&mut machine, now, addresses);
         });
     }
@@ -349,8 +349,8 @@ fn v4(address: SocketAddr) -> Result<Ipv4Addr> {
 }
 
 /// A tape's datagrams as the frames that they came in.
-fn frames(rerun: &Rerun<'_>, tape: &Tape) -> Vec<(Instant, Vec<Vec<u8>>)> {
-    let own = address(rerun.place);
+fn frames(place: usize, tape: &Tape) -> Vec<(Instant, Vec<Vec<u8>>)> {
+    let own = address(place);
     let frame = |datagram: Datagram<'_>| {
         let to = if datagram.group { GROUP } else { own };
         frame(datagram.from, to, datagram.bytes)
