@@ -54,7 +54,6 @@
 pub mod cable;
 mod eal;
 pub mod forward;
-mod learning;
 pub mod packet;
 pub mod port;
 pub mod queue;

@@ -52,6 +52,7 @@
 
 mod addressing;
 mod announce;
+mod bridge;
 mod checksum;
 mod config;
 mod counters;
@@ -67,6 +68,7 @@ mod table;
 mod wire;
 
 pub use addressing::{Addressing, HEADERS_MAX, IPV4_HEADER_LEN, Offload, Payload, Refused};
+pub use bridge::{AGE_MAX, Bridge, LEARNED_MAX, Way, Why};
 pub use checksum::Sum;
 pub use config::{ConfigError, StackConfig};
 pub use counters::{AddressingCounters, AddressingEvent, StackCounters, StackEvent};

@@ -358,17 +358,17 @@ impl Switched {
             ..PortConfig::new(device)
         };
         let asker = Wire::new(pool.clone()).plug_in(PlugConfig::default()).unwrap();
-        switch.add(port(Device::Plugged(asker.clone())), pool.clone()).unwrap();
+        switch.add(port(Device::Plugged(asker.clone()))).unwrap();
         for number in 1..=PEERS_MAX {
             let line = format!("net_vhost{number},iface={}/{number},queues=1", folder.display());
-            switch.add(port(Device::Added(line)), pool.clone()).unwrap();
+            switch.add(port(Device::Added(line))).unwrap();
         }
         let (clock, working) = (Clock::start(), Working::default());
         Self { clock, pool, switch, asker, folder, working, peers: 0, groups: 0 }
     }
 
     fn settle(&mut self) {
-        while self.switch.step() > 0 {}
+        while self.switch.step(self.clock.now()) > 0 {}
     }
 }
 
@@ -393,10 +393,10 @@ impl Lab for Switched {
         let line = format!("net_virtio_user{number},path={},{queues}", path.display());
         let config = config(number, Device::Added(line), groups, &self.pool, self.clock);
         let mut queue = Dpdk::open(eal(), config).unwrap();
-        let (asker, switch) = (&self.asker, &mut self.switch);
+        let (asker, switch, now) = (&self.asker, &mut self.switch, self.clock.now());
         introduce(&mut queue, number, |question| {
             assert!(asker.put(question));
-            while switch.step() > 0 {}
+            while switch.step(now) > 0 {}
         });
         while self.asker.take().is_some() {}
         self.working.share(queue)

@@ -9,11 +9,10 @@ use dataplane::backend::Queue;
 use dataplane::clock::Clock;
 use dataplane::dpdk::forward::Switch;
 use dataplane::dpdk::port::{Device, PortConfig};
-use dataplane::dpdk::queue::pools_for;
 use dataplane::dpdk::{Dpdk, DpdkConfig};
 
 use super::host::{address, group};
-use super::support::eal;
+use super::support::{eal, pool};
 
 /// What a child process is to do, and where.
 const CHILD: &str = "HOVERCRAFT_TEST_VHOST";
@@ -84,21 +83,18 @@ fn what_a_child_does() {
 }
 
 fn switch(folder: &Path) {
-    let mut switch: Option<Switch> = None;
+    let ports = u32::try_from(PORTS).unwrap();
+    let mut switch = Switch::new(pool(Switch::buffers(ports, 1_024, 1_024)));
     for number in 0..PORTS {
         let device = format!("net_vhost{number},iface={}/{number},queues=1", folder.display());
-        let config = PortConfig {
-            promiscuous: true,
-            tx_queues: 1,
-            ..PortConfig::new(Device::Added(device))
-        };
-        let pools = pools_for(eal(), &config, None).unwrap();
-        let switch = switch.get_or_insert_with(|| Switch::new(pools.transmit));
-        switch.add(config, pools.receive).unwrap();
+        let device = Device::Added(device);
+        switch
+            .add(PortConfig { promiscuous: true, tx_queues: 1, ..PortConfig::new(device) })
+            .unwrap();
     }
-    let mut switch = switch.unwrap();
+    let clock = Clock::start();
     loop {
-        if switch.step() == 0 {
+        if switch.step(clock.now()) == 0 {
             std::thread::sleep(Duration::from_micros(20));
         }
     }

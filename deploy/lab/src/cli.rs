@@ -32,15 +32,17 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Send a signal to a node.
+    /// Send a signal to a node, or to the switch of `--wire vhost`.
     Kill {
-        /// Its number, or `leader`.
+        /// Its number, `leader`, or `switch`.
         #[arg(long)]
         node: Target,
         /// The signal, by name or number.
         #[arg(long, default_value = "KILL", value_parser = signal)]
         signal: i32,
     },
+    /// Start the switch of a lab on `--wire vhost` again, after it was killed.
+    StartSwitch,
     /// Take a lab down, one that crashed too.
     Down,
     /// Run a command where clients are, in the lab's own folder: `exec -- kvctl --config cluster.ron get k`.
@@ -196,6 +198,8 @@ pub enum WireName {
     /// DPDK on a veth for each node; clients on kernel UDP.
     #[value(name = "af_packet")]
     AfPacket,
+    /// DPDK on a switch that is a process (virtio-user to vhost), with an uplink to clients on kernel UDP.
+    Vhost,
 }
 
 /// Modes as typed.
@@ -236,6 +240,8 @@ pub enum Target {
     Node(u8),
     /// Whoever leads.
     Leader,
+    /// What joins the nodes.
+    Switch,
 }
 
 impl std::str::FromStr for Target {
@@ -244,9 +250,11 @@ impl std::str::FromStr for Target {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "leader" => Ok(Self::Leader),
-            number => {
-                number.parse().map(Self::Node).map_err(|_| "must be a node's number or `leader`")
-            }
+            "switch" => Ok(Self::Switch),
+            number => number
+                .parse()
+                .map(Self::Node)
+                .map_err(|_| "must be a node's number or `leader` or `switch`"),
         }
     }
 }
@@ -256,6 +264,7 @@ impl From<WireName> for Wire {
         match name {
             WireName::Udp => Self::Udp,
             WireName::AfPacket => Self::AfPacket,
+            WireName::Vhost => Self::Vhost,
         }
     }
 }
@@ -384,6 +393,7 @@ mod tests {
             Err(error) => Err(error),
         };
         assert_eq!(target("lab kill --node leader"), Ok((Target::Leader, libc::SIGKILL)));
+        assert_eq!(target("lab kill --node switch"), Ok((Target::Switch, libc::SIGKILL)));
         let wanted = Ok((Target::Node(3), libc::SIGSTOP));
         assert_eq!(target("lab kill --node 3 --signal sigstop --name x"), wanted);
         assert_eq!(target("lab kill --node 3 --signal 19"), wanted);

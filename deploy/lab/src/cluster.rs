@@ -3,6 +3,8 @@
 //! [`Lab::up`] starts one and has the lock on it; what it started ends with it, unless [`Lab::keep`] was called: on an
 //! error, a panic or a signal, too (guard). [`View`] looks at a lab that is up, from any command.
 
+mod switch;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -49,6 +51,8 @@ pub struct Plan {
     pub wire: Option<Wire>,
     /// Program of a node.
     pub node_program: PathBuf,
+    /// Program of the switch, where the wire has one.
+    pub switch_program: PathBuf,
     /// Program that holds namespaces ([`crate::network::HOLD`]): ours.
     pub lab_program: PathBuf,
     /// Whether all ends with the thread that calls [`Lab::up`], even if that is killed.
@@ -171,6 +175,9 @@ impl Lab {
             self.view.state.namespaces = Some(namespaces);
             self.directory.record(&self.view.state)?;
         }
+        if network == Network::Vhost {
+            self.start_switch(&plan.switch_program, plan.ends_with_us)?;
+        }
         for node in 1..=nodes {
             self.start_node(plan, node)?;
         }
@@ -179,9 +186,11 @@ impl Lab {
 
     fn start_node(&mut self, plan: &Plan, node: u8) -> anyhow::Result<()> {
         let mut command = Command::new(&plan.node_program);
-        command.args(self.view.state.network.back_end(&plan.threads));
+        let network = self.view.state.network;
+        command.args(network.back_end(&plan.threads));
         command.args(["--", "--config"]).arg(self.directory.file("cluster.ron"));
         command.args(["--id", &node.to_string()]);
+        command.args(network.node_arguments(self.directory.path(), node)?);
         let namespaces = self.view.state.namespaces.as_ref();
         let network = namespaces.map(|namespaces| namespaces.node(node)).transpose()?;
         let log = format!("node-{node}.log");
@@ -254,6 +263,7 @@ impl Lab {
             for (node, process) in &self.view.state.nodes {
                 ensure!(process.is_alive(), "node {node} ended:\n{}", self.view.tail_of_log(*node));
             }
+            self.view.check_switch()?;
             if let Some(leader) = self.view.agreed_leader() {
                 return Ok(leader);
             }

@@ -10,7 +10,6 @@ use anyhow::{Context as _, ensure};
 use clap::Parser as _;
 use hovercraft_lab::cli::{self, Cli, Command, IdleName, Target, ThreadsName, WhereName, WireName};
 use hovercraft_lab::cluster::{self, Lab, Plan, View};
-use hovercraft_lab::network::Network;
 use hovercraft_lab::wire::{self, Wire};
 use hovercraft_lab::{bench, ffi, floor, network, run};
 
@@ -30,6 +29,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(options) => up(&name, &options)?,
         Command::Status { json } => status(&View::of(&name)?, json)?,
         Command::Kill { node, signal } => kill(&View::of(&name)?, node, signal)?,
+        Command::StartSwitch => {
+            Lab::of(&name)?.start_switch(&beside_us(SWITCH)?, false)?;
+            println!("the switch runs again");
+        }
         Command::Down => match cluster::down(&name)? {
             0 => println!("the lab {name} was not up"),
             ended => println!("the lab {name} is down: {ended} processes ended"),
@@ -46,6 +49,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// What joins nodes with `--wire vhost`.
+const SWITCH: &str = "hovercraft-switch";
 
 /// The program of this name beside our own.
 fn beside_us(name: &str) -> anyhow::Result<PathBuf> {
@@ -73,10 +79,11 @@ fn plan(
         loopback: options.loopback,
         wire: options.wire.map(Wire::from),
         node_program,
+        switch_program: beside_us(SWITCH)?,
         lab_program: std::env::current_exe()?,
         ends_with_us,
     };
-    let polls = wire::choose(&plan)?.0 == Network::AfPacket;
+    let polls = wire::choose(&plan)?.0.is_dpdk();
     let nodes = usize::from(options.nodes);
     // A thread that polls without pause wants a core; a core that several share is better slept on, or given away by
     // threads that have no other way to look at their device.
@@ -195,15 +202,18 @@ fn status(view: &View, json: bool) -> anyhow::Result<()> {
 }
 
 fn kill(view: &View, target: Target, signal: i32) -> anyhow::Result<()> {
-    let node = match target {
-        Target::Node(node) => node,
-        Target::Leader => view
-            .agreed_leader()
-            .flatten()
-            .context("the living nodes name no common leader; see `hovercraft-lab status`")?,
+    let (process, name) = match target {
+        Target::Switch => (view.switch()?, "the switch".to_owned()),
+        Target::Node(node) => (view.process(node)?, format!("node {node}")),
+        Target::Leader => {
+            let leader = view.agreed_leader().flatten();
+            let leader = leader
+                .context("the living nodes name no common leader; see `hovercraft-lab status`")?;
+            (view.process(leader)?, format!("node {leader}"))
+        }
     };
-    ensure!(view.process(node)?.signal(signal)?, "node {node} is dead already");
-    println!("sent signal {signal} to node {node}");
+    ensure!(process.signal(signal)?, "{name} is dead already");
+    println!("sent signal {signal} to {name}");
     Ok(())
 }
 

@@ -9,7 +9,9 @@
 //! ```
 //!
 //! Where nodes are on DPDK their `eth0` has no address, so that the kernel answers nothing in their place; they are
-//! administered over a second bridge, `hc1`, and interfaces `adm0` with 10.72.0.0/24.
+//! administered over a second bridge, `hc1`, and interfaces `adm0` with 10.72.0.0/24. Where they are on a switch that is a
+//! process (`hovercraft-switch`), that one stands in the outer namespace, with 10.72.0.253 on `hc1`; there is no `hc0`, nodes
+//! have no `eth0`, and the clients' ends at the switch.
 //!
 //! One process, the *holder*, makes all namespaces and keeps them open; `/proc/HOLDER/fd/N` is the way into each. Nothing
 //! is mounted or named, so when the holder ends, and the processes inside have ended, the kernel takes everything away.
@@ -35,6 +37,12 @@ use crate::process::Identity;
 /// Nodes have the host numbers 1 to 15; clients have this one.
 const CLIENT_HOST: u8 = 254;
 
+/// The switch has this one, for administration.
+const SWITCH_HOST: u8 = 253;
+
+/// The outer namespace's end of the clients' interface.
+pub(crate) const UPLINK: &str = "v0";
+
 /// UDP port of the data plane, and of the group.
 const DATA_PORT: u16 = 8_000;
 
@@ -56,6 +64,8 @@ pub enum Network {
     /// The same, the nodes on DPDK.
     #[serde(rename = "af_packet")]
     AfPacket,
+    /// A namespace each, the nodes on DPDK at a switch that is a process.
+    Vhost,
     /// Loopback addresses `127.71.N.x` of the host.
     Loopback {
         /// Which of the loopback networks.
@@ -77,7 +87,7 @@ impl Network {
     #[must_use]
     fn host(self, host: u8) -> IpAddr {
         IpAddr::V4(match self {
-            Self::Namespaces | Self::AfPacket => Ipv4Addr::new(10, 71, 0, host),
+            Self::Namespaces | Self::AfPacket | Self::Vhost => Ipv4Addr::new(10, 71, 0, host),
             Self::Loopback { number } => Ipv4Addr::new(127, 71, number, host),
         })
     }
@@ -85,7 +95,7 @@ impl Network {
     /// Address over which the host with this number is administered.
     fn admin_host(self, host: u8) -> IpAddr {
         match self {
-            Self::AfPacket => IpAddr::V4(Ipv4Addr::new(10, 72, 0, host)),
+            Self::AfPacket | Self::Vhost => IpAddr::V4(Ipv4Addr::new(10, 72, 0, host)),
             Self::Namespaces | Self::Loopback { .. } => self.host(host),
         }
     }
@@ -96,12 +106,19 @@ impl Network {
         !matches!(self, Self::Loopback { .. })
     }
 
+    /// Whether the nodes are on DPDK.
+    #[must_use]
+    pub fn is_dpdk(self) -> bool {
+        matches!(self, Self::AfPacket | Self::Vhost)
+    }
+
     /// In a word, for programs.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Namespaces => "udp",
             Self::AfPacket => "af_packet",
+            Self::Vhost => "vhost",
             Self::Loopback { .. } => "loopback",
         }
     }
@@ -124,11 +141,17 @@ impl Network {
         SocketAddr::new(self.admin_host(node), ADMIN_PORT)
     }
 
+    /// Where the switch is administered.
+    #[must_use]
+    pub fn switch_admin(self) -> SocketAddr {
+        self.admin(SWITCH_HOST)
+    }
+
     /// The group's address; loopback networks share the host's, so each has its own.
     #[must_use]
     pub fn multicast(self) -> SocketAddr {
         let number = match self {
-            Self::Namespaces | Self::AfPacket => 1,
+            Self::Namespaces | Self::AfPacket | Self::Vhost => 1,
             Self::Loopback { number } => number,
         };
         SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 71, number)), DATA_PORT)
@@ -145,6 +168,11 @@ impl Network {
             Self::AfPacket => {
                 "nodes on DPDK (net_af_packet, no hugepages), each with a veth in a network namespace of its own on one bridge \
                  (10.71.0.0/24), real IP multicast; clients on kernel UDP"
+                    .to_owned()
+            }
+            Self::Vhost => {
+                "nodes on DPDK (net_virtio_user, no hugepages) at a switch that is a process (net_vhost), each in a network \
+                 namespace of its own (10.71.0.0/24), real IP multicast; clients on kernel UDP, over an uplink of the switch"
                     .to_owned()
             }
             Self::Loopback { number } => format!(
@@ -239,18 +267,26 @@ impl Namespaces {
     fn connect(&self, nodes: u8, network: Network) -> anyhow::Result<()> {
         let hosts =
             || std::iter::once((0, CLIENT_HOST)).chain((1..=nodes).map(|node| (node, node)));
-        let apart = network == Network::AfPacket;
+        let (apart, has_switch) = (network.is_dpdk(), network == Network::Vhost);
         let bridges = [("hc0", "v", "eth0"), ("hc1", "a", "adm0")];
         let mut outer = String::new();
         for (bridge, ours, theirs) in &bridges[..1 + usize::from(apart)] {
-            let _ = writeln!(outer, "link add {bridge} type bridge mcast_snooping 0");
-            let _ = writeln!(outer, "link set {bridge} up");
-            for (place, _) in hosts() {
+            // Of the data plane's network a switch that is a process has the clients' end only.
+            let switched = has_switch && *bridge == "hc0";
+            if !switched {
+                let _ = writeln!(outer, "link add {bridge} type bridge mcast_snooping 0");
+                let _ = writeln!(outer, "link set {bridge} up");
+            }
+            for (place, _) in hosts().filter(|&(place, _)| !switched || place == 0) {
                 let inner = self.path(usize::from(place) + 1)?;
                 let pair = format!("link add {ours}{place} type veth peer name {theirs}");
-                let _ = writeln!(outer, "{pair} netns {inner}");
-                let _ = writeln!(outer, "link set {ours}{place} master {bridge} up");
+                let end = if switched { "addrgenmode none" } else { &*format!("master {bridge}") };
+                let _ = writeln!(outer, "{pair} netns {inner}\nlink set {ours}{place} {end} up");
             }
+        }
+        if has_switch {
+            let admin = network.switch_admin().ip();
+            let _ = writeln!(outer, "link set lo up\naddr add {admin}/24 dev hc1");
         }
         self.ip(0, &outer)?;
         for (place, host) in hosts() {
@@ -261,7 +297,8 @@ impl Namespaces {
             }
             if apart && host != CLIENT_HOST {
                 // Nothing but the node speaks there, IPv6 neither.
-                inner.push_str("link set eth0 addrgenmode none up\n");
+                let up = if has_switch { "" } else { "link set eth0 addrgenmode none up\n" };
+                inner.push_str(up);
             } else {
                 let _ = writeln!(inner, "addr add {data}/24 dev eth0\nlink set eth0 up");
                 inner.push_str("route add 224.0.0.0/4 dev eth0\n");
@@ -302,6 +339,15 @@ impl Namespaces {
     /// When the holder has ended.
     pub fn node(&self, node: u8) -> anyhow::Result<File> {
         self.open(usize::from(node) + 1)
+    }
+
+    /// A handle to the outer namespace.
+    ///
+    /// # Errors
+    ///
+    /// When the holder has ended.
+    pub fn outer(&self) -> anyhow::Result<File> {
+        self.open(0)
     }
 
     /// A handle to the clients' namespace.

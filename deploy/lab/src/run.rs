@@ -173,6 +173,7 @@ fn leader_now(lab: &Lab, interrupted: &dyn Fn() -> bool) -> anyhow::Result<u8> {
 
 /// Nobody but the killed leader may have ended.
 fn check_the_living(lab: &Lab) -> anyhow::Result<()> {
+    lab.view.check_switch()?;
     let (nodes, living) = (lab.view.nodes().count(), lab.view.living());
     let dead: Vec<u8> = lab.view.nodes().filter(|node| !living.contains(node)).collect();
     if dead.len() > usize::from(nodes > 2) {

@@ -4,7 +4,7 @@
 //! $XDG_RUNTIME_DIR/hovercraft-lab/NAME/    or /tmp/hovercraft-lab-UID/NAME/
 //!   lock           held by the command that works on the lab
 //!   state.json     processes and namespaces
-//!   cluster.ron cluster.key node-N.log network.log …
+//!   cluster.ron cluster.key node-N.log network.log switch.log switch-N.sock …
 //! ```
 //!
 //! Invariants:
@@ -47,6 +47,9 @@ pub struct State {
     pub network: Network,
     /// Their namespaces, when they have such.
     pub namespaces: Option<Namespaces>,
+    /// The process that joins the nodes, when they are on one.
+    #[serde(default)]
+    pub switch: Option<Identity>,
     /// The nodes' processes, by number.
     pub nodes: Vec<(u8, Identity)>,
 }
@@ -56,13 +59,13 @@ impl State {
     #[must_use]
     pub fn new(network: Network) -> Self {
         let boot = process::boot();
-        Self { boot, kept: false, network, namespaces: None, nodes: Vec::new() }
+        Self { boot, kept: false, network, namespaces: None, switch: None, nodes: Vec::new() }
     }
 
-    /// Every process recorded, the nodes before the holder of their namespaces.
+    /// Every process recorded, the nodes before the switch and the holder of their namespaces.
     fn processes(&self) -> Vec<Identity> {
         let holder = self.namespaces.iter().map(|namespaces| namespaces.holder);
-        self.nodes.iter().map(|&(_, process)| process).chain(holder).collect()
+        self.nodes.iter().map(|&(_, process)| process).chain(self.switch).chain(holder).collect()
     }
 
     /// Whether any of its processes runs.

@@ -58,7 +58,8 @@ impl Board {
         Self::with(first, names, queue.now())
     }
 
-    fn with(
+    /// For numbers of these names, the back end's first.
+    pub(crate) fn with(
         backend: Vec<&'static str>,
         names: impl Iterator<Item = &'static str>,
         now: Instant,

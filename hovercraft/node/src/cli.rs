@@ -64,6 +64,14 @@ pub(crate) enum CliError {
          `apt-get install dpdk libdpdk-dev libclang-dev clang`), or use --udp"
     )]
     NoDpdk,
+    /// The switch without DPDK.
+    #[error(
+        "a switch joins ports of DPDK: write hovercraft-switch --dpdk EAL… -- --port PORT --port PORT"
+    )]
+    SwitchOnUdp,
+    /// A switch with one port.
+    #[error("a switch joins two ports at least: give --port for each of them")]
+    OnePort,
     /// An argument for one back end with another.
     #[error("{0}: only with --dpdk; on kernel UDP {1}")]
     DpdkOnly(&'static str, &'static str),
@@ -98,15 +106,7 @@ pub(crate) fn parse(
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<(BackEnd, NodeArgs), CliError> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let separator = args.iter().position(|arg| arg == "--");
-    let (first, own) = match separator {
-        Some(place) => (&args[..place], &args[place + 1..]),
-        None => (&[][..], &args[..]),
-    };
-    if let Some(stray) = own.iter().find(|arg| *arg == "--udp" || *arg == "--dpdk") {
-        let stray = stray.to_string_lossy().into_owned();
-        return Err(CliError::NoSeparator(stray, program.to_owned()));
-    }
+    let (first, own) = split(program, &args)?;
     let back_end = back_end(first)?;
     let command = NodeArgs::command()
         .name(program)
@@ -120,8 +120,27 @@ pub(crate) fn parse(
     Ok((back_end, args))
 }
 
-/// What stands before `--`.
-fn back_end(args: &[OsString]) -> Result<BackEnd, CliError> {
+/// What stands before `--`, and behind it.
+pub(crate) fn split<'a>(
+    program: &str,
+    args: &'a [OsString],
+) -> Result<(&'a [OsString], &'a [OsString]), CliError> {
+    let separator = args.iter().position(|arg| arg == "--");
+    let (first, own) = match separator {
+        Some(place) => (&args[..place], &args[place + 1..]),
+        None => (&[][..], args),
+    };
+    match own.iter().find(|arg| *arg == "--udp" || *arg == "--dpdk") {
+        Some(stray) => {
+            let stray = stray.to_string_lossy().into_owned();
+            Err(CliError::NoSeparator(stray, program.to_owned()))
+        }
+        None => Ok((first, own)),
+    }
+}
+
+/// What the words before `--` mean.
+pub(crate) fn back_end(args: &[OsString]) -> Result<BackEnd, CliError> {
     let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     match words.as_slice() {
         [] => Ok(BackEnd::Udp),

@@ -85,7 +85,7 @@ pub(crate) fn open(plan: &Plan, options: &DpdkOptions) -> Result<Opened, DpdkSta
 }
 
 /// The one processor that a logical core runs on; none where it may run on several.
-fn core(lcore: &Lcore) -> Option<usize> {
+pub(crate) fn core(lcore: &Lcore) -> Option<usize> {
     match lcore.cpus.as_slice() {
         &[one] => usize::try_from(one).ok(),
         _ => None,

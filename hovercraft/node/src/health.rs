@@ -23,7 +23,7 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    fn new(name: &'static str, is_good: bool, trouble: impl FnOnce() -> String) -> Self {
+    pub(crate) fn new(name: &'static str, is_good: bool, trouble: impl FnOnce() -> String) -> Self {
         Self { name, trouble: (!is_good).then(trouble) }
     }
 }

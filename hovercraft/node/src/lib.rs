@@ -18,6 +18,8 @@
 //! | control | signals, logs | `control.rs` |
 //! | admin | HTTP for tools | [`admin`] |
 //!
+//! Beside it, the switch that joins nodes of one machine where no card does: [`switch`].
+//!
 //! Invariants:
 //! - The first two share nothing but a ring, a few numbers and mailboxes (`link.rs`), and never log.
 //! - The other two never touch the first two's values: they ask, and get an answer at the end of a turn ([`Handle`]).
@@ -48,6 +50,7 @@ mod plan;
 pub mod report;
 mod services;
 mod settings;
+pub mod switch;
 #[cfg(test)]
 mod testing;
 mod threads;

@@ -20,7 +20,7 @@ use crate::{doctor, logs, words};
 /// Exit code when a node could not start or go on.
 const FAILED: u8 = 1;
 /// Exit code of a wrong command line or configuration.
-const WRONG: u8 = 2;
+pub(crate) const WRONG: u8 = 2;
 
 /// Starts a node with one kind of service.
 type Starter = Box<dyn Fn(Plan) -> Result<Node, StartError>>;
@@ -215,12 +215,12 @@ fn tell_start(plan: &Plan) {
 }
 
 /// A wrong command line or configuration.
-fn refuse(error: &dyn Error) -> ExitCode {
+pub(crate) fn refuse(error: &dyn Error) -> ExitCode {
     eprintln!("{error}");
     ExitCode::from(WRONG)
 }
 
-fn fail(error: &dyn Error) -> ExitCode {
+pub(crate) fn fail(error: &dyn Error) -> ExitCode {
     error!("{error}");
     ExitCode::from(FAILED)
 }

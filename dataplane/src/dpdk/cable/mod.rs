@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Invariants:
-//! - C1. Where a frame goes, `learning.rs` says: to the port where its address was heard last, or to all others.
+//! - C1. Where a frame goes, [`Bridge`] says: to the port where its address was heard last, or to all others. Nothing ages.
 //! - C2. Every frame taken from a transmit ring is freed; each copy is delivered or counted as lost at its receiver.
 
 #[allow(unsafe_code, reason = "calls DPDK; see its header")]
@@ -22,15 +22,16 @@ use std::io;
 use std::sync::Arc;
 
 use self::ffi::{Ring, RingPort};
-use super::learning::{Learned, Way};
 use super::packet::{Burst, Mbuf, Pool};
+use crate::backend::Instant;
+use crate::net::{Bridge, Way};
 
 /// Joins ports. Whoever steps it moves the frames.
 #[derive(Debug)]
 pub struct Wire {
     pool: Pool,
     ends: Vec<End>,
-    learned: Learned,
+    bridge: Bridge,
     burst: Burst,
 }
 
@@ -71,7 +72,7 @@ impl Wire {
     /// A wire whose copies come from `pool`, which needs a packet for each place in a receive ring.
     #[must_use]
     pub fn new(pool: Pool) -> Self {
-        Self { pool, ends: Vec::new(), learned: Learned::default(), burst: Burst::default() }
+        Self { pool, ends: Vec::new(), bridge: Bridge::default(), burst: Burst::default() }
     }
 
     /// Makes a port and joins it.
@@ -88,7 +89,7 @@ impl Wire {
         let port = Arc::new(RingPort::new(inbox, outboxes?)?);
         let lost = Arc::new(AtomicU64::new(0));
         self.ends.push(End { port: Arc::clone(&port), lost: Arc::clone(&lost) });
-        self.learned.add_end();
+        self.bridge.add_end();
         Ok(Plug { port, lost, pool: self.pool.clone() })
     }
 
@@ -111,7 +112,7 @@ impl Wire {
         for place in (0..self.ends.len()).rev() {
             if Arc::strong_count(&self.ends[place].port) == 1 {
                 self.ends.remove(place);
-                self.learned.remove_end(place);
+                self.bridge.remove_end(place);
             }
         }
     }
@@ -123,8 +124,8 @@ impl Wire {
     }
 
     fn carry(&mut self, from: usize, frame: &Mbuf) {
-        match self.learned.way(from, frame.first()) {
-            Way::Nowhere => {}
+        match self.bridge.way(from, frame.first(), Instant::ZERO) {
+            Way::Nowhere(_) => {}
             Way::One(to) => deliver(&self.pool, &self.ends[to], frame),
             Way::Others => {
                 for (_, end) in self.ends.iter().enumerate().filter(|&(to, _)| to != from) {

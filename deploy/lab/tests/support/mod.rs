@@ -34,6 +34,7 @@ impl Idle {
             loopback,
             wire: Some(Wire::Udp),
             node_program,
+            switch_program: PathBuf::new(),
             lab_program: env!("CARGO_BIN_EXE_hovercraft-lab").into(),
             ends_with_us: true,
         };

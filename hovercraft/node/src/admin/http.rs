@@ -5,7 +5,15 @@ use std::io::{self, BufWriter, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use super::routes::Routes;
+/// What answers requests.
+pub(crate) trait Respond: Send + Sync + 'static {
+    /// Answers one.
+    ///
+    /// # Errors
+    ///
+    /// When the answer cannot be written.
+    fn answer(&self, request: &Request<'_>, out: &mut impl Write) -> io::Result<()>;
+}
 
 /// The longest head of a request, in bytes.
 pub(super) const HEAD_MAX: usize = 8 << 10;
@@ -15,12 +23,12 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A request.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Request<'a> {
-    pub(super) method: &'a str,
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
     /// As it stands in the request line.
-    pub(super) target: &'a str,
+    pub(crate) target: &'a str,
     /// Before the question mark.
-    pub(super) path: &'a str,
+    pub(crate) path: &'a str,
     /// Behind it.
     query: &'a str,
     headers: &'a str,
@@ -28,15 +36,15 @@ pub(super) struct Request<'a> {
 
 /// An answer whose body is known.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: Status,
-    pub(super) content: Content,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: Status,
+    pub(crate) content: Content,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Status codes in use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Status {
+pub(crate) enum Status {
     Ok,
     BadRequest,
     Unauthorized,
@@ -51,7 +59,7 @@ pub(super) enum Status {
 
 /// Kinds of bodies.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Text,
     Json,
     JsonLines,
@@ -88,7 +96,7 @@ impl Content {
 
 impl Answer {
     /// A sentence.
-    pub(super) fn text(status: Status, text: &str) -> Self {
+    pub(crate) fn text(status: Status, text: &str) -> Self {
         Self { status, content: Content::Text, body: format!("{text}\n").into_bytes() }
     }
 }
@@ -117,18 +125,18 @@ impl<'a> Request<'a> {
     }
 
     /// A field of the query.
-    pub(super) fn field(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&'a str> {
         let mut fields = self.query.split('&').filter_map(|field| field.split_once('='));
         fields.find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// Whether the query names this field, with or without a value.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.query.split('&').any(|field| field.split('=').next() == Some(name))
     }
 
     /// A header, by its name in lower case.
-    pub(super) fn header(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
         let mut headers = self.headers.split("\r\n").filter_map(|line| line.split_once(':'));
         let found = headers.find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.trim())
@@ -136,7 +144,7 @@ impl<'a> Request<'a> {
 }
 
 /// Reads one request and answers it. A peer that went away is no concern of ours.
-pub(super) fn answer(mut stream: TcpStream, routes: &Routes) {
+pub(super) fn answer(mut stream: TcpStream, routes: &impl Respond) {
     let _ = exchange(&mut stream, routes);
 }
 
@@ -147,7 +155,7 @@ pub(super) fn refuse(mut stream: TcpStream) {
     let _ = write(&mut stream, &answer);
 }
 
-fn exchange(stream: &mut TcpStream, routes: &Routes) -> io::Result<()> {
+fn exchange(stream: &mut TcpStream, routes: &impl Respond) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut head = Vec::new();
     let refused = match read_head(stream, &mut head)? {
@@ -198,7 +206,7 @@ fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> io::Result<Result<()
 }
 
 /// Writes a whole answer.
-pub(super) fn write(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
+pub(crate) fn write(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
     let length = answer.body.len().to_string();
     write_head(out, answer.status, answer.content, &[("Content-Length", &length)])?;
     out.write_all(&answer.body)?;

@@ -21,8 +21,13 @@ use crate::words;
 
 /// The whole text.
 pub(super) fn answer(handle: &Handle) -> Answer {
-    let mut registry = Registry::with_prefix("hovercraft");
-    registry.register_collector(Box::new(Snapshot::of(handle.clone())));
+    text_of("hovercraft", Snapshot::of(handle.clone()))
+}
+
+/// What a collector collects, under names with this prefix.
+pub(crate) fn text_of(prefix: &str, collector: impl Collector) -> Answer {
+    let mut registry = Registry::with_prefix(prefix);
+    registry.register_collector(Box::new(collector));
     let mut text = String::with_capacity(16 << 10);
     match prometheus_client::encoding::text::encode(&mut text, &registry) {
         Ok(()) => {
@@ -171,7 +176,7 @@ fn is_named(thread: &str, number: &str) -> bool {
     gauge || counters().any(|counter| (counter.thread, counter.total) == (thread, number))
 }
 
-fn describe<'a>(
+pub(crate) fn describe<'a>(
     encoder: &'a mut DescriptorEncoder<'_>,
     name: &'a str,
     help: &str,
@@ -181,7 +186,7 @@ fn describe<'a>(
 }
 
 /// A gauge whose name ends with its unit.
-fn seconds<'a>(
+pub(crate) fn seconds<'a>(
     encoder: &'a mut DescriptorEncoder<'_>,
     name: &'a str,
     help: &str,
@@ -190,7 +195,7 @@ fn seconds<'a>(
 }
 
 /// A gauge that is 1, and says what it has to say by its labels.
-fn one(
+pub(crate) fn one(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -200,7 +205,7 @@ fn one(
     metric.encode_family(labels)?.encode_gauge(&1_u64)
 }
 
-fn count(metric: &mut MetricEncoder<'_>, value: u64) -> Result<(), fmt::Error> {
+pub(crate) fn count(metric: &mut MetricEncoder<'_>, value: u64) -> Result<(), fmt::Error> {
     metric.encode_counter::<[(&str, &str); 0], _, u64>(&value, None)
 }
 

@@ -25,10 +25,10 @@
 
 mod challenges;
 mod histograms;
-mod http;
+pub(crate) mod http;
 mod metric_names;
-mod metrics;
-mod routes;
+pub(crate) mod metrics;
+pub(crate) mod routes;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +42,7 @@ use std::thread::{self, JoinHandle};
 use hovercraft::wire::MacKey;
 
 use self::challenges::Challenges;
+use self::http::Respond;
 use self::routes::Routes;
 use crate::handle::Handle;
 
@@ -68,10 +69,19 @@ impl Admin {
     ///
     /// What the system says: no address, no thread.
     pub(crate) fn start(listener: TcpListener, handle: Handle) -> io::Result<Self> {
+        Self::serve(listener, Routes { handle, challenges: Challenges::default() })
+    }
+
+    /// Serves `listener` with answers of any kind.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: no address, no thread.
+    pub(crate) fn serve(listener: TcpListener, routes: impl Respond) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let ending = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&ending);
-        let routes = Arc::new(Routes { handle, challenges: Challenges::default() });
+        let routes = Arc::new(routes);
         let thread = thread::Builder::new().name("hc-admin".to_owned());
         let thread = thread.spawn(move || serve(&listener, &routes, &ends))?;
         Ok(Self { address, ending, thread })
@@ -98,7 +108,7 @@ pub fn command_mac(key: &MacKey, challenge: &[u8; 16], path: &str) -> [u8; MAC_L
     key.mac(&bytes)
 }
 
-fn serve(listener: &TcpListener, routes: &Arc<Routes>, ending: &AtomicBool) {
+fn serve<R: Respond>(listener: &TcpListener, routes: &Arc<R>, ending: &AtomicBool) {
     let open = Arc::new(());
     for stream in listener.incoming() {
         if ending.load(Ordering::Acquire) {
@@ -116,7 +126,7 @@ fn serve(listener: &TcpListener, routes: &Arc<Routes>, ending: &AtomicBool) {
         let (routes, open) = (Arc::clone(routes), Arc::clone(&open));
         let thread = thread::Builder::new().name("hc-admin-answer".to_owned());
         let answered = thread.spawn(move || {
-            http::answer(stream, &routes);
+            http::answer(stream, &*routes);
             drop(open);
         });
         if let Err(error) = answered {

@@ -11,7 +11,7 @@ use raft_core::ids::{LogIndex, NodeId};
 use serde::Serialize;
 
 use super::challenges::Challenges;
-use super::http::{Answer, Content, Request, Status, write, write_head};
+use super::http::{Answer, Content, Request, Respond, Status, write, write_head};
 use super::{command_mac, metrics};
 use crate::handle::{AskError, Handle};
 use crate::health::{Check, report};
@@ -25,13 +25,8 @@ pub(super) struct Routes {
     pub(super) challenges: Challenges,
 }
 
-impl Routes {
-    /// Answers one request.
-    ///
-    /// # Errors
-    ///
-    /// When the answer cannot be written.
-    pub(super) fn answer(&self, request: &Request<'_>, out: &mut impl Write) -> io::Result<()> {
+impl Respond for Routes {
+    fn answer(&self, request: &Request<'_>, out: &mut impl Write) -> io::Result<()> {
         let known = matches!(request.path, "/status" | "/audit" | "/state" | "/config" | "/livez")
             || matches!(
                 request.path,
@@ -63,7 +58,9 @@ impl Routes {
         };
         write(out, &answer)
     }
+}
 
+impl Routes {
     /// What the rings hold of the requests asked for.
     fn trace(&self, request: &Request<'_>) -> Result<Answer, Answer> {
         let bad = |text: &str| Answer::text(Status::BadRequest, text);
@@ -195,7 +192,7 @@ impl Routes {
 }
 
 /// 200 when every check is good; `?verbose` lists them all.
-fn health(name: &str, checks: &[Check], request: &Request<'_>) -> Answer {
+pub(crate) fn health(name: &str, checks: &[Check], request: &Request<'_>) -> Answer {
     let (good, text) = report(name, checks, request.has("verbose"));
     Answer::text(if good { Status::Ok } else { Status::ServiceUnavailable }, &text)
 }
