@@ -11,7 +11,6 @@ use crate::cli::{BackEnd, CliError, back_end, split};
 /// What the switch is asked to do.
 #[derive(Clone, Debug, Parser, PartialEq)]
 #[command(version, about = "A learning switch between ports of DPDK", max_term_width = 100)]
-#[cfg_attr(not(feature = "dpdk"), expect(dead_code, reason = "without DPDK it is only refused"))]
 pub(crate) struct SwitchArgs {
     /// A port: the number or name of one that the EAL found, or the arguments of a device to add, such as
     /// `net_vhost1,iface=/run/switch/1.sock`; given for each port
@@ -45,7 +44,10 @@ Exit codes: 0 ended by SIGTERM or SIGINT; 1 could not start or go on; 2 wrong co
 
 impl SwitchArgs {
     /// What an empty turn does.
-    #[cfg_attr(not(feature = "dpdk"), expect(dead_code, reason = "as above"))]
+    #[cfg_attr(
+        not(feature = "dpdk"),
+        expect(dead_code, reason = "without DPDK the switch is only refused")
+    )]
     pub(crate) fn idle(&self) -> Idle {
         match self.idle.as_str() {
             "spin" => Idle::Spin,
