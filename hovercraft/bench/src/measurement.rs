@@ -79,7 +79,7 @@ pub(crate) fn measure(shape: Shape, effort: Effort) -> Result<Row> {
 ///
 /// # Errors
 ///
-/// As [`measure`].
+/// As [`measure()`].
 pub(crate) fn run_counted(shape: Shape, what: Counted) -> Result<()> {
     match shape.wire {
         Wire::Memory => run_counted_on::<Memory>(shape, what),
