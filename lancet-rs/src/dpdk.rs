@@ -35,13 +35,14 @@ pub(crate) fn connect(
     config.port.rx_descriptors = network.receive_descriptors;
     config.port.tx_descriptors = network.transmit_descriptors;
     config.port.tx_queues = 1;
+    let queue = Dpdk::open(&eal, config).map_err(|error| told(&error))?;
+    // After the port, whose keeper is a thread that shall not share the core.
     if let [core] = eal.lcores()[0].cpus[..] {
         let mut cores = rustix::thread::CpuSet::new();
         cores.set(core as usize);
         // A thread that may run anywhere is only less exact.
         let _ = rustix::thread::sched_setaffinity(None, &cores);
     }
-    let queue = Dpdk::open(&eal, config).map_err(|error| told(&error))?;
     Connections::on(Box::new(queue), wanted.from, &plan.cluster, options, tick)
 }
 

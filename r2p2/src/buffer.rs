@@ -230,7 +230,8 @@ impl Pool {
     /// Takes home what nobody else holds any more: the oldest in their order; when the very oldest is still held, others
     /// in turn; and in any case some late ones.
     fn reclaim(&mut self, looked_at: usize, late_looked_at: usize) {
-        if !self.in_order(looked_at) {
+        let last = looked_at == LOOKED_AT_LAST;
+        if !self.in_order(looked_at) || last {
             self.out_of_order(looked_at);
         }
         for _ in 0..late_looked_at.min(self.late.len()) {
@@ -385,6 +386,23 @@ mod tests {
                 long.iter().flat_map(|body| &body.block).map(Arc::as_ptr).collect();
             assert!(late.is_superset(&long), "what is held stands in nobody's way");
         }
+    }
+
+    #[test]
+    fn nothing_is_refused_while_buffers_are_home_behind_a_held_one() {
+        let mut pool = Pool::new(64 * 41 + 65_536 * 2);
+        let small: Vec<Body> = (0..40).map(|_| pool.copy(&[1; 64]).unwrap()).collect();
+        let (held, large) =
+            (pool.copy(&[1; 64]).unwrap(), [(); 2].map(|()| pool.copy(&[1; 65_000])));
+        let mut readers = small.clone();
+        small.into_iter().for_each(|body| pool.give_back(body));
+        pool.give_back(held.clone());
+        for body in large.into_iter().flatten() {
+            readers.push(body.clone());
+            pool.give_back(body);
+        }
+        drop(readers);
+        assert!(pool.take(60_000).is_some());
     }
 
     #[test]

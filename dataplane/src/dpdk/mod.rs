@@ -21,8 +21,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // What stands before `--`: refused with a line that works where the machine has not got it.
 //! let arguments = ["-l", "0-1", "--no-huge", "-m", "512", "--vdev", "net_af_packet0,iface=eth1"];
+//! let clock = Clock::start(); // before EAL
 //! let eal = Eal::start(&arguments.map(str::to_owned))?;
-//! let clock = Clock::start();
 //!
 //! let device = choose_port(&eal, "0")?; // a number, a name, or `net_virtio_user0,path=/run/switch/3`
 //! let mut config = DpdkConfig { clock, ..DpdkConfig::new("10.0.0.1:8000".parse()?, 24, device) };

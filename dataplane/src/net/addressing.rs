@@ -180,6 +180,10 @@ impl Addressing {
         }
         let Self { neighbours, in_software, held, counters, .. } = self;
         held.retain(|packet| {
+            if now >= packet.until {
+                counters.count(AddressingEvent::HeldExpired);
+                return false;
+            }
             if let Some(mac) = neighbours.find(packet.hop) {
                 let payload = Payload::of(packet.payload());
                 let mut headers = [0; HEADERS_MAX];
@@ -187,10 +191,6 @@ impl Addressing {
                 let len = in_software.write(mac, packet.to, payload, plain, &mut headers);
                 counters.count(AddressingEvent::Released);
                 emit(packet.frame(&headers[..len]));
-                return false;
-            }
-            if now >= packet.until {
-                counters.count(AddressingEvent::HeldExpired);
                 return false;
             }
             packet.is_asked = packet.is_asked || neighbours.ask(packet.hop);

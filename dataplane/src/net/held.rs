@@ -1,10 +1,15 @@
 //! Packets that wait until their next hop is known, in memory taken once; in order per destination.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
 
 use super::addressing::HEADERS_MAX;
-use super::neighbours::LOOKED_FOR;
 use crate::backend::Instant;
+
+/// How long a packet may wait: what is late is worth nothing, and an answer or a forwarded request would be older on its
+/// arrival than its receiver can know (design HC3c, HC8): half of the life that the cluster's limits give a packet. The
+/// neighbour is looked for on.
+pub(super) const HELD_FOR: Duration = Duration::from_millis(50);
 
 /// Packets kept, at most,
 const PACKETS: usize = 32;
@@ -64,7 +69,7 @@ impl Held {
         room[..head.len()].copy_from_slice(head);
         room[head.len()..].copy_from_slice(tail);
         (packet.hop, packet.to, packet.len) = (hop, to, len);
-        packet.until = now + LOOKED_FOR;
+        packet.until = now + HELD_FOR;
         packet.is_asked = false;
         self.count += 1;
         Some(packet)

@@ -36,8 +36,6 @@ use crate::backend::Instant;
 const QUESTION_INTERVAL: Duration = Duration::from_secs(1);
 /// Unanswered ones, at most.
 const TRIES: u8 = 3;
-/// How long a packet may wait for its next hop: as long as that is looked for.
-pub(super) const LOOKED_FOR: Duration = Duration::from_secs(3);
 /// How long ARP's word is good without a question.
 const REACHABLE: Duration = Duration::from_secs(30);
 /// An unused neighbour is forgotten so long after its last confirmation,

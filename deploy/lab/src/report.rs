@@ -196,7 +196,7 @@ mod tests {
         let json = serde_json::to_string(&outcome()).unwrap();
         assert_eq!(
             json,
-            r#"{"phases":[{"name":"leader killed","offered_rps":2000.4,"achieved_rps":1999.6,"p50_us":93.6,"p99_us":250100.0,"p999_us":null,"nacks":3,"retries":12}],"failover_ms":231.5,"operations":40000,"undecided":0,"acknowledged_lost":0,"executed_twice":0,"linearizable":true}"#
+            r#"{"wire":"udp","phases":[{"name":"leader killed","offered_rps":2000.4,"achieved_rps":1999.6,"p50_us":93.6,"p99_us":250100.0,"p999_us":null,"nacks":3,"retries":12}],"failover_ms":231.5,"operations":40000,"undecided":0,"acknowledged_lost":0,"executed_twice":0,"linearizable":true}"#
         );
     }
 

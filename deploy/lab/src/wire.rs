@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use hovercraft_config::Idle;
@@ -74,11 +76,25 @@ pub fn choose(plan: &Plan) -> anyhow::Result<(Network, Vec<String>)> {
     })
 }
 
+/// How long a program may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Whether this program, a node's or the switch's, can be on DPDK beside clients in the kernel.
 fn dpdk_possible(program: &Path) -> anyhow::Result<()> {
     let mut asked = Command::new(program);
-    let asked = asked.args(["--dpdk", "--", "--version"]).stdin(Stdio::null()).output();
-    let asked = asked.with_context(|| format!("cannot run {}", program.display()))?;
+    asked.args(["--dpdk", "--", "--version"]).stdin(Stdio::null());
+    let asked = asked.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut asked = asked.with_context(|| format!("cannot run {}", program.display()))?;
+    let deadline = Instant::now() + PATIENCE;
+    while asked.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            let _ = asked.kill();
+            let _ = asked.wait();
+            bail!("{} --dpdk -- --version does not end", program.display());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    let asked = asked.wait_with_output()?;
     if !asked.status.success() {
         let said = String::from_utf8_lossy(&asked.stderr);
         bail!("{}", said.lines().next().unwrap_or("the program knows no --dpdk"));
@@ -154,7 +170,7 @@ impl Network {
 /// DPDK's own arguments, for threads that may run on any core: several processes share them here, which is no worse than a
 /// core for each.
 fn eal(lcores: u8, memory: &str) -> Vec<String> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
     let each = (0..lcores).map(|lcore| format!("{lcore}@(0-{})", cores - 1));
     let lcores = each.collect::<Vec<_>>().join(",");
     let words = ["--dpdk", "--lcores", &lcores, "--no-huge", "-m", memory, "--no-pci"];

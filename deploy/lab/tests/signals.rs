@@ -19,7 +19,15 @@ const LONG: Duration = Duration::from_secs(20);
 /// `hovercraft-lab run` with idle nodes, and its processes once all are started.
 fn run(idle: &Idle, nodes: u8) -> (Child, Vec<Identity>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hovercraft-lab"));
-    command.args(["run", "--name", &idle.plan.name, "--nodes", &nodes.to_string()]);
+    command.args([
+        "run",
+        "--wire",
+        "udp",
+        "--name",
+        &idle.plan.name,
+        "--nodes",
+        &nodes.to_string(),
+    ]);
     command.arg("--node-program").arg(&idle.plan.node_program);
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     (child.unwrap(), started(idle, nodes))
@@ -67,7 +75,7 @@ fn a_run_that_is_killed_takes_its_processes_along() {
 /// the caller left open. (These nodes never elect a leader, so `up` is ended by force.)
 #[test]
 fn what_up_leaves_running_holds_nothing_of_its_caller() {
-    for (test, network) in [("pipe", "--nodes=3"), ("loopback-pipe", "--loopback")] {
+    for (test, network) in [("pipe", "--wire=udp"), ("loopback-pipe", "--loopback")] {
         let idle = Idle::new(test, 3, false);
         let (mut reader, writer) = std::io::pipe().unwrap();
         let mut command = Command::new("sh");

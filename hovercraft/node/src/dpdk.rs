@@ -51,13 +51,14 @@ pub enum DpdkStartError {
 
 /// Starts the EAL and opens the port for the member of the plan.
 pub(crate) fn open(plan: &Plan, options: &DpdkOptions) -> Result<Opened, DpdkStartError> {
+    // Before EAL, whose devices may gather frames from its start on: none of them came before the clock's zero.
+    let clock = Clock::start();
     let eal = Eal::start(&options.eal)?;
     if let [Lcore { id, .. }] = eal.lcores()
         && !plan.is_inline()
     {
         return Err(DpdkStartError::OneCore(*id));
     }
-    let clock = Clock::start();
     let mut network = Dpdk::open(&eal, config(plan, choose_port(&eal, &options.port)?, clock))?;
     let mut application = network.transmit_queue().map_err(DpdkStartError::Second)?;
     let mut capture = None;

@@ -18,10 +18,11 @@ use crate::table::{Decision, Slot, Table};
 use crate::trace::Phase;
 
 impl Replica {
-    /// Hands committed entries over, as long as the ring to the application half has room.
+    /// Hands committed entries over, as long as the ring to the application half has room: for an entry, and for whoever
+    /// asked for it again.
     pub(super) fn hand_over(&mut self) {
         // After a service ended, nothing is applied any more: nothing more is decided either.
-        while !self.stopped && self.outstanding < self.settings.commands_max {
+        while !self.stopped && self.outstanding + 1 < self.settings.commands_max {
             let Some(core) = &self.core else { return };
             let index = self.handed.next();
             if index > core.commit() {
@@ -139,12 +140,12 @@ impl Replica {
         0
     }
 
-    /// Queues the command of an entry. Who asked again is answered, too, while the application half has room; else asks again.
+    /// Queues the command of an entry, and the answer to whoever asked again meanwhile (HC7d).
     #[inline]
     fn give(&mut self, index: LogIndex, command: Command, asked_again: Option<AnswerTo>) {
         self.pending.push_back(index);
         self.command(command);
-        if let Some(to) = asked_again.filter(|_| self.outstanding < self.settings.commands_max) {
+        if let Some(to) = asked_again {
             self.command(Command::Also(to));
         }
     }

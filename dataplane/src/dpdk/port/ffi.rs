@@ -305,14 +305,15 @@ pub(super) fn queues(gate: &Arc<Gate>, tx_queues: u16) -> (RxQueue, Vec<TxQueue>
 }
 
 impl RxQueue {
-    /// Receives up to [`BURST`] frames into an empty burst; returns how many. None while the port is away.
+    /// Receives up to [`BURST`] frames into an empty burst; returns how many. `None` while the port is away: whether
+    /// frames wait there is not known.
     #[inline]
-    pub fn receive(&mut self, burst: &mut Burst) -> usize {
-        let Some(inside) = self.visitor.enter() else { return 0 };
+    pub fn receive(&mut self, burst: &mut Burst) -> Option<usize> {
+        let inside = self.visitor.enter()?;
         let port = inside.port();
         // SAFETY: inside the gate the port is started with this queue, which only `self` receives from; DPDK gives up what
         // it writes.
-        unsafe { burst.fill(|packets, count| sys::rx_burst(port, 0, packets, count)) }
+        Some(unsafe { burst.fill(|packets, count| sys::rx_burst(port, 0, packets, count)) })
     }
 }
 

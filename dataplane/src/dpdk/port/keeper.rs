@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use super::ffi::{self, Events, PortId, Setup};
@@ -42,6 +42,10 @@ pub(super) struct Shared {
     pub(super) link_changes: AtomicU64,
     /// Totals of the devices that were lost.
     before: Mutex<PortStats>,
+    /// The totals that were told last; held for a moment only.
+    told: Mutex<PortStats>,
+    /// Transmit queues that were given out.
+    tx_queues: u16,
     losses: AtomicU64,
     returns: AtomicU64,
 }
@@ -140,15 +144,29 @@ impl Shared {
             is_up: AtomicBool::new(false),
             link_changes: AtomicU64::new(0),
             before: Mutex::default(),
+            told: Mutex::default(),
+            tx_queues: up.tx_queues,
             losses: AtomicU64::new(0),
             returns: AtomicU64::new(0),
         }
     }
 
+    /// The driver's totals; while the port is stopped or removed, which may take long, those that were told last.
     pub(super) fn stats(&self) -> PortStats {
-        let _held = self.control();
-        let now = self.gate.port().and_then(|port| ffi::stats(port).ok()).unwrap_or_default();
-        now.and(*self.before.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(_held) = self.control_now() {
+            let now = self.gate.port().and_then(|port| ffi::stats(port).ok()).unwrap_or_default();
+            *told = now.and(*self.before.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        *told
+    }
+
+    fn control_now(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.control.try_lock() {
+            Ok(held) => Some(held),
+            Err(TryLockError::Poisoned(held)) => Some(held.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     pub(super) fn history(&self) -> PortHistory {
@@ -202,9 +220,8 @@ impl Shared {
             return false;
         }
         match bring_up(&self.config, &self.name, &self.pools) {
-            Ok(up)
-                if up.tx_queues == self.config.tx_queues.min(up.abilities.tx_queues_max).max(1) =>
-            {
+            // Queues are given out: one that the device has not got any more must not be used.
+            Ok(up) if up.tx_queues >= self.tx_queues => {
                 if up.abilities.removal_interrupt {
                     let _unable = ffi::listen(up.port, self.events);
                 }

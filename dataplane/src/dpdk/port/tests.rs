@@ -39,7 +39,7 @@ fn comes_back(eal: &Eal, device: Device) {
     let receiver = std::thread::spawn(move || {
         let mut burst = Burst::default();
         while !told.load(Ordering::Relaxed) {
-            count.fetch_add(rx.receive(&mut burst) as u64, Ordering::Relaxed);
+            count.fetch_add(rx.receive(&mut burst).unwrap_or(0) as u64, Ordering::Relaxed);
             burst.clear();
         }
     });

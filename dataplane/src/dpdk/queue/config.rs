@@ -34,7 +34,7 @@ pub struct DpdkConfig {
     pub receive_queue: usize,
     /// Where packets come from; none: pools of its own, as large as it takes.
     pub pools: Option<Pools>,
-    /// The process' clock.
+    /// The process' clock, started before EAL: what waits at first may have come since EAL's start.
     pub clock: Clock,
 }
 

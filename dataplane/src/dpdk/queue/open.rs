@@ -80,7 +80,6 @@ pub(super) fn open(eal: &Eal, mut config: DpdkConfig) -> Result<Dpdk, DpdkError>
         Some(pools) => pools,
         None => pools_for(eal, &config.port, port::socket(&config.port.device))?,
     };
-    // Before the port is there: nothing waits yet.
     let born = config.clock.now();
     let both = vec![pools.receive.clone(), pools.transmit.clone()];
     let (port, rx, mut tx) = Port::open(config.port.clone(), both)?;
@@ -97,7 +96,8 @@ pub(super) fn open(eal: &Eal, mut config: DpdkConfig) -> Result<Dpdk, DpdkError>
     )?;
     let offload = offload(&port, config.port.checksums);
     let waiting = config.receive_queue.max(2 * usize::from(port.rx_descriptors()));
-    let moments = NotBefore::new(born, waiting, Short::Unknown);
+    // Drivers of virtual devices gather frames from EAL's start on: the clock was started before.
+    let moments = NotBefore::new(core::time::Duration::ZERO, waiting, Short::Unknown);
     // The first is this thread's; the last ones are given out first.
     let first = tx.remove(0);
     let sender = Sender::new(SenderParts {

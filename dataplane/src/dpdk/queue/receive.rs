@@ -77,10 +77,13 @@ impl Receiver {
         if !self.staged.is_empty() {
             return true;
         }
-        let count = self.queue.receive(&mut self.staged);
-        let read = if count == 0 { Read::Empty } else { Read::Packets(count) };
+        let read = match self.queue.receive(&mut self.staged) {
+            None => Read::Failed,
+            Some(0) => Read::Empty,
+            Some(count) => Read::Packets(count),
+        };
         self.staged_moment = self.moments.of_burst(now, read);
-        count > 0
+        !self.staged.is_empty()
     }
 
     /// Hands up the datagrams of the burst that was read; returns how many.
