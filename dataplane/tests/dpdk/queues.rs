@@ -6,6 +6,7 @@ use dataplane::backend::{ArrivedAt, Queue};
 use dataplane::capture::{Capture, CaptureConfig};
 use dataplane::clock::Clock;
 use dataplane::dpdk::cable::{PlugConfig, Wire};
+use dataplane::dpdk::port::{Device, Port, PortConfig};
 use dataplane::net::{AddressingEvent, StackEvent};
 
 use super::host::{acquaint, address, group, host};
@@ -182,4 +183,21 @@ fn a_capture_has_every_frame() {
     let has = |words: &[u8]| bytes.windows(words.len()).any(|window| window == words);
     assert!(has(b"from the network thread") && has(b"from the application") && has(b"to the node"));
     std::fs::remove_file(&file).unwrap();
+}
+
+/// One queue is read: a device that spreads what comes over two would lose half of it.
+#[test]
+fn a_device_that_spreads_packets_over_unread_queues_is_refused() {
+    let line = |pairs: u8| format!("net_af_packet7,iface=lo,qpairs={pairs}");
+    let open = |pairs| {
+        let config =
+            PortConfig { patience: Duration::ZERO, ..PortConfig::new(Device::Added(line(pairs))) };
+        Port::open(config, vec![pool(1_024)]).map(drop)
+    };
+    if let Err(error) = open(1) {
+        eprintln!("NOT RUN: no packet socket here: {error}");
+        return;
+    }
+    let refused = open(2).unwrap_err().to_string();
+    assert!(refused.contains("leave qpairs out"), "{refused}");
 }

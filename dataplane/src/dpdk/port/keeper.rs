@@ -24,6 +24,9 @@ pub(super) const RETRY: Duration = Duration::from_millis(100);
 /// The driver whose link goes down for good when its peer ends: the device is removed, and added again.
 const FOLLOWS_PEER: &str = "net_virtio_user";
 
+/// The driver that spreads what comes over all queues that it was given, whoever reads how many of them.
+const SPREADS_FLOWS: &str = "net_af_packet";
+
 /// What a port, its keeper and its watchers share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -73,6 +76,10 @@ pub(super) fn bring_up(
     if config.mtu > abilities.mtu_max {
         let what = format!("it takes an MTU of {} at most, not {}", abilities.mtu_max, config.mtu);
         return Err(("set its MTU", io::Error::other(what)));
+    }
+    if abilities.driver == SPREADS_FLOWS && abilities.tx_queues_max > 1 {
+        let what = "with qpairs above 1 it spreads packets over queues that nobody reads; leave qpairs out";
+        return Err(("use it", io::Error::other(what)));
     }
     let pool = pools.first().ok_or(("receive", io::Error::other("no pool was given")))?;
     let tx_queues = config.tx_queues.min(abilities.tx_queues_max).max(1);
