@@ -20,7 +20,7 @@ use dataplane::net::StackEvent;
 
 use super::dpdk_support::{eal, pool};
 use super::labs::{Inbox, Lab, Peer, at};
-use super::namespaces::Namespace;
+use super::namespaces::{Namespace, connect};
 
 /// Room for the longest packet of the contract, with the headers of IPv4 and UDP.
 const MTU: u16 = 2_048 + 28;
@@ -270,9 +270,7 @@ impl Bridged {
 
 fn join(outer: &Namespace, number: u8) -> io::Result<Namespace> {
     let host = Namespace::without_ipv6()?;
-    let path = host.path();
-    outer.ip(&format!("link add port{number} type veth peer name net netns {path}"))?;
-    outer.ip(&format!("link set port{number} master bridge up"))?;
+    connect(outer, &host, number)?;
     host.ip(&format!("link set net address 02:00:0a:4d:00:{number:02x} up"))?;
     Ok(host)
 }

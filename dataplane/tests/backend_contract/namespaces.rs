@@ -99,11 +99,16 @@ impl Bridged {
     }
 }
 
-fn join_bridge(outer: &Namespace, number: u8) -> io::Result<Namespace> {
-    let host = Namespace::new()?;
+/// A veth pair: `net` in the host, its other end on the bridge.
+pub(crate) fn connect(outer: &Namespace, host: &Namespace, number: u8) -> io::Result<()> {
     let path = host.path();
     outer.ip(&format!("link add port{number} type veth peer name net netns {path}"))?;
-    outer.ip(&format!("link set port{number} master bridge up"))?;
+    outer.ip(&format!("link set port{number} master bridge up"))
+}
+
+fn join_bridge(outer: &Namespace, number: u8) -> io::Result<Namespace> {
+    let host = Namespace::new()?;
+    connect(outer, &host, number)?;
     host.ip(&format!("address add 10.77.0.{number}/24 dev net"))?;
     host.ip("link set net up")?;
     Ok(host)

@@ -91,13 +91,7 @@ pub fn main(program: &'static str, services: &Services) -> ExitCode {
     }
     let (back_end, args) = match cli::parse(program, typed) {
         Ok(read) => read,
-        Err(CliError::Node(error)) => {
-            let wrong = error.use_stderr();
-            // Help that nobody reads any more.
-            let _ = error.print();
-            return if wrong { ExitCode::from(WRONG) } else { ExitCode::SUCCESS };
-        }
-        Err(error) => return refuse(&error),
+        Err(error) => return not_followed(&error),
     };
     if let Err(error) = logs::init(&args.log, args.log_json) {
         return refuse(&error);
@@ -212,6 +206,21 @@ fn tell_start(plan: &Plan) {
         audit = node.audit,
         "node starts"
     );
+}
+
+/// A command line that says nothing to do: it is wrong, or asks for help or the version.
+pub(crate) fn not_followed(error: &CliError) -> ExitCode {
+    match error {
+        CliError::Node(error) => shown(error),
+        error => refuse(error),
+    }
+}
+
+/// What clap has to say: that something is wrong, help, or the version.
+pub(crate) fn shown(error: &clap::Error) -> ExitCode {
+    // Help that nobody reads any more.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(WRONG) } else { ExitCode::SUCCESS }
 }
 
 /// A wrong command line or configuration.

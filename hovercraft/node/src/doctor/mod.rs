@@ -36,11 +36,10 @@ use serde::Serialize;
 
 use self::args::Asked;
 use self::root::Root;
+use crate::services::{WRONG, shown};
 
 /// Exit code when something fails for the back end asked about.
 const FAILED: u8 = 1;
-/// Exit code of a wrong command line or configuration.
-const WRONG: u8 = 2;
 
 /// Whom a check concerns.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -205,12 +204,7 @@ fn examine(machine: &Machine, only: Option<BackEnd>) -> Vec<Finding> {
 pub(crate) fn main(program: &'static str, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Asked { machine, only, json } = match args::read(program, args) {
         Ok(asked) => asked,
-        Err(args::ArgsError::Arguments(error)) => {
-            let wrong = error.use_stderr();
-            // Help that nobody reads any more.
-            let _ = error.print();
-            return if wrong { ExitCode::from(WRONG) } else { ExitCode::SUCCESS };
-        }
+        Err(args::ArgsError::Arguments(error)) => return shown(&error),
         Err(error) => {
             eprintln!("{program} doctor: {error}");
             return ExitCode::from(WRONG);

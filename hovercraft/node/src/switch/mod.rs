@@ -24,21 +24,14 @@ mod run;
 
 use std::process::ExitCode;
 
-use crate::cli::CliError;
-use crate::services::{WRONG, refuse};
+use crate::services::{not_followed, refuse};
 
 /// Runs a switch until a signal ends it.
 #[must_use]
 pub fn main() -> ExitCode {
     let (eal, args) = match cli::parse(std::env::args_os().skip(1)) {
         Ok(read) => read,
-        Err(CliError::Node(error)) => {
-            let wrong = error.use_stderr();
-            // Help that nobody reads any more.
-            let _ = error.print();
-            return if wrong { ExitCode::from(WRONG) } else { ExitCode::SUCCESS };
-        }
-        Err(error) => return refuse(&error),
+        Err(error) => return not_followed(&error),
     };
     if let Err(error) = crate::logs::init(&args.log, args.log_json) {
         return refuse(&error);
@@ -57,5 +50,5 @@ fn serve(eal: &[String], args: &cli::SwitchArgs) -> ExitCode {
 /// Unreachable by a command line: `--dpdk` is refused before.
 #[cfg(not(feature = "dpdk"))]
 fn serve(_eal: &[String], _args: &cli::SwitchArgs) -> ExitCode {
-    refuse(&CliError::NoDpdk)
+    refuse(&crate::cli::CliError::NoDpdk)
 }
