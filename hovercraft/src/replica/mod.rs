@@ -62,6 +62,7 @@ mod commit;
 mod core_outputs;
 mod counters;
 mod forwarding;
+mod inspect;
 mod lag;
 mod nodes;
 mod numbers;
