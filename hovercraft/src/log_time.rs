@@ -5,8 +5,8 @@
 //!
 //! Invariants:
 //! - T1. Stamps in a log never go back.
-//! - T2. The first stamp of a term adds at most two plain windows: how long this node was asleep must not expire
-//!   everything at once.
+//! - T2. The first stamp of a term adds at most two plain windows for the time before this leader was elected, and all of its own time
+//!   since: how long the cluster stood must not expire everything at once, and tables full of what has expired must not stay full.
 //! - T3. A log without a stamp begins with 0, whatever this node's clock shows.
 
 use core::time::Duration;
@@ -32,7 +32,7 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(1);
 
 /// The highest log time heard of, and when; and what the leader of the newest term said last.
 ///
-/// The two differ: after an idle hour the next leader's first stamp is two plain windows above the last one at most (T2), while
+/// The two differ: after an idle hour the next leader's log time begins two plain windows above the last stamp at most (T2), while
 /// everybody has heard from the one before how late it is. An entry's age is told by its own term's leader, or a later one. Waiting
 /// requests age by what has passed by the word of each term's leader, added up: the hour is no reason to take the next one for none.
 #[derive(Clone, Debug)]
@@ -46,16 +46,23 @@ pub(crate) struct Heard {
 }
 
 impl LastStamp {
-    /// The stamp that an entry appended at `now` by the leader of `term` gets, in microseconds.
+    /// The stamp that an entry appended at `now` by the leader of `term`, elected at `elected_at`, gets, in microseconds.
     #[must_use]
-    pub(crate) fn stamp(&self, now: Instant, term: Term, plain_window: Duration) -> u64 {
+    pub(crate) fn stamp(
+        &self,
+        now: Instant,
+        (term, elected_at): (Term, Instant),
+        plain_window: Duration,
+    ) -> u64 {
         if self.term == Term::ZERO {
             return 0; // T3
         }
-        let mut passed = now.saturating_sub(self.appended_at);
-        if self.term != term {
-            passed = passed.min(plain_window * 2); // T2
-        }
+        let passed = if self.term == term {
+            now.saturating_sub(self.appended_at)
+        } else {
+            let before = elected_at.saturating_sub(self.appended_at);
+            before.min(plain_window * 2) + now.saturating_sub(elected_at) // T2
+        };
         self.stamp_us.saturating_add(micros(passed))
     }
 }
@@ -161,6 +168,10 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(1);
 
+    fn elected(term: u64, at_s: u64) -> (Term, Instant) {
+        (Term::from_wire(term), Duration::from_secs(at_s))
+    }
+
     fn last(term: u64) -> LastStamp {
         LastStamp {
             stamp_us: 500,
@@ -171,22 +182,31 @@ mod tests {
 
     #[test]
     fn hc7e_a_stamp_is_the_last_one_plus_own_time() {
-        let stamp = last(3).stamp(Duration::from_millis(10_002), Term::from_wire(3), WINDOW);
+        let stamp = last(3).stamp(Duration::from_millis(10_002), elected(3, 1), WINDOW);
         assert_eq!(stamp, 2_500);
-        let far = last(3).stamp(Duration::from_secs(100), Term::from_wire(3), WINDOW);
+        let far = last(3).stamp(Duration::from_secs(100), elected(3, 1), WINDOW);
         assert_eq!(far, 90_000_500, "within a term no cap");
     }
 
     #[test]
     fn hc7e_an_empty_log_begins_with_zero() {
-        let stamp = LastStamp::default().stamp(Duration::from_secs(9), Term::from_wire(1), WINDOW);
+        let stamp = LastStamp::default().stamp(Duration::from_secs(9), elected(1, 1), WINDOW);
         assert_eq!(stamp, 0);
     }
 
     #[test]
     fn hc7e_the_first_stamp_of_a_term_adds_two_plain_windows_at_most() {
-        let stamp = last(3).stamp(Duration::from_secs(100), Term::from_wire(4), WINDOW);
+        let stamp = last(3).stamp(Duration::from_secs(100), elected(4, 100), WINDOW);
         assert_eq!(stamp, 2_000_500);
+        let soon = last(3).stamp(Duration::from_millis(11_500), elected(4, 11), WINDOW);
+        assert_eq!(soon, 1_500_500, "what has passed");
+    }
+
+    /// A session table full of sessions long idle would stay full for as long as nobody else's entry moved the log time.
+    #[test]
+    fn hc7e_while_it_leads_log_time_goes_on_without_an_entry() {
+        let stamp = last(3).stamp(Duration::from_secs(160), elected(4, 100), WINDOW);
+        assert_eq!(stamp, 62_000_500);
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Replica {
                 match *output {
                     CoreOutput::Persist { seq, .. } => durable = durable.max(seq),
                     CoreOutput::Truncated { from } => self.on_truncated(from),
-                    CoreOutput::BecameLeader { .. } => self.on_leading(),
+                    CoreOutput::BecameLeader { .. } => self.on_leading(now),
                     CoreOutput::BecameFollower { term, .. } => {
                         self.repliers.reset();
                         self.enter(term);
@@ -103,8 +103,9 @@ impl Replica {
         }
     }
 
-    fn on_leading(&mut self) {
+    fn on_leading(&mut self, now: Instant) {
         self.counters.elections_won += 1;
+        self.elected_at = now;
         self.told_held.0 = LogIndex::ZERO;
         self.repliers.reset();
         self.parked.clear();

@@ -136,6 +136,8 @@ pub struct Replica {
     lost_body: Option<LostBody>,
     /// Set by taking the lead of a log without a configuration (HC7a).
     wants_configuration: bool,
+    /// Own time at which it last took the lead (HC7e).
+    elected_at: Instant,
     chunks_left: u32,
     scratch: Vec<Entry<Request>>,
     /// The packet being written.
@@ -189,6 +191,7 @@ impl Replica {
             stopped: false,
             lost_body: None,
             wants_configuration: false,
+            elected_at: now,
             chunks_left: CHUNKS_PER_TURN,
             scratch: Vec::with_capacity(crate::wire::ENTRIES_MAX),
             packet: Box::new([0; PACKET_MAX]),

@@ -103,7 +103,7 @@ impl Replica {
             hash: key.hash,
             len: u32::try_from(len).unwrap_or(u32::MAX),
             above_floor: origin.above_floor,
-            stamp_us: last.stamp(now, core.term(), self.limits.plain_window),
+            stamp_us: last.stamp(now, (core.term(), self.elected_at), self.limits.plain_window),
             replier,
             inline: self.settings.mode == Mode::Raft && len <= INLINE_MAX,
         };
@@ -150,7 +150,7 @@ impl Replica {
         match &self.core {
             Some(core) if is_leader(core) => {
                 let last = self.meta.last_stamp();
-                last.stamp(now, core.term(), self.limits.plain_window)
+                last.stamp(now, (core.term(), self.elected_at), self.limits.plain_window)
             }
             None if self.settings.mode == Mode::Unreplicated => micros(now),
             _ => self.heard.in_term_us(),
