@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["run", "--quiet", "--release", "--package", task.package]);
+    command.args(["run", "--quiet", "--profile", "proof", "--package", task.package]);
     if !task.features.is_empty() {
         command.args(["--features", task.features]);
     }
