@@ -44,11 +44,11 @@ const NAP_HELD: Duration = Duration::from_millis(1);
 /// Frames on their way from one thread to the network thread, at most.
 const HANDED_MAX: usize = 512;
 
-/// One thread's queue on a DPDK port.
 /// Names of a pool's two numbers: buffers that are out of it, and that are not.
 const RECEIVE_BUFFERS: [&str; 2] = ["receive_buffers_in_use", "receive_buffers_free"];
 const TRANSMIT_BUFFERS: [&str; 2] = ["transmit_buffers_in_use", "transmit_buffers_free"];
 
+/// One thread's queue on a DPDK port.
 #[derive(Debug)]
 pub struct Dpdk {
     own: SocketAddr,
@@ -63,8 +63,8 @@ pub struct Dpdk {
 /// What only the network thread's queue has.
 #[derive(Debug)]
 struct Network {
-    /// Transmit queues that nobody has yet.
     pools: Pools,
+    /// Transmit queues that nobody has yet.
     spare: Vec<TxQueue>,
     receiver: Receiver,
     /// Counts what the wire lost on the way here.
@@ -285,13 +285,13 @@ impl Queue for Dpdk {
         tell("device_losses", losses);
         tell("device_returns", returns);
         tell("link_changes", link_changes);
-    }
         let Pools { receive, transmit } = &network.pools;
         for (pool, [in_use, free]) in [(receive, RECEIVE_BUFFERS), (transmit, TRANSMIT_BUFFERS)] {
             let available = pool.available();
             tell(in_use, pool.count().saturating_sub(available).into());
             tell(free, available.into());
         }
+    }
 }
 
 impl Drop for Dpdk {
