@@ -67,6 +67,7 @@ step 'format' cargo fmt --all -- --check
 step 'tidy' deploy/tidy.sh
 step 'host preparation' deploy/tests/host.sh
 step 'benchmark script' deploy/tests/benchmark.sh
+step 'soak, its verdict' deploy/tests/soak.sh
 step 'lint' cargo clippy --locked --workspace "${features[@]}" --all-targets -- -D warnings
 step 'lint without DPDK' cargo clippy --locked -p dataplane -p hovercraft-bench -p hovercraft-node -p lancet-rs --all-targets -- -D warnings
 step 'documentation' documentation

@@ -59,7 +59,7 @@ for script in .ci/run deploy/*.sh; do
     [ "$script" = deploy/packages.sh ] || [ -x "$script" ] || complain "$script cannot be executed"
 done
 if command -v shellcheck >/dev/null; then
-    shellcheck -x .ci/run deploy/*.sh deploy/{benchmark,host,tests}/*.sh || complain "shellcheck finds fault with the scripts"
+    shellcheck -x .ci/run deploy/*.sh deploy/{benchmark,host,soak,tests}/*.sh || complain "shellcheck finds fault with the scripts"
 else
     printf 'tidy: NOT CHECKED: scripts, for shellcheck is not installed\n' >&2
 fi

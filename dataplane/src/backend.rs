@@ -74,7 +74,8 @@ pub trait Queue: Send {
     /// Totals. May ask the operating system: for once in a while, not for every turn of a loop.
     fn counters(&self) -> BackendCounters;
 
-    /// More totals of this back end's own, for operators: always the same names, in the same order. As [`Self::counters`].
+    /// More numbers of this back end's own, for operators, most of them totals: always the same names, in the same order. As
+    /// [`Self::counters`].
     fn details(&self, tell: &mut dyn FnMut(&'static str, u64)) {
         let _nothing = tell;
     }

@@ -18,6 +18,7 @@ use core::time::Duration;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use planted::Plant;
 use r2p2::Instant;
 use r2p2::buffer::{Body, Pool};
 use r2p2::request_id::{ClientAddress, RequestId};
@@ -160,6 +161,17 @@ impl Store {
     pub fn find(&self, key: &BodyKey) -> Option<BodyRef> {
         let slots = &self.slots;
         self.by_key.find(key.bucket(), |&at| slots[at as usize].key == *key).map(|&at| BodyRef(at))
+    }
+
+    /// The body that an entry of this name binds (HC6c).
+    #[must_use]
+    pub fn find_to_bind(&self, key: &BodyKey) -> Option<BodyRef> {
+        if planted::is(Plant::H8) {
+            let same_id = |slot: &Slot| slot.used && slot.key.id == key.id;
+            let at = || self.slots.iter().position(same_id).and_then(|at| u32::try_from(at).ok());
+            return self.find(key).or_else(|| at().map(BodyRef));
+        }
+        self.find(key)
     }
 
     /// Takes a body in as waiting: from the client, or by recovery (`from_client` false).

@@ -42,7 +42,12 @@ impl Commit {
 
     /// Moves the commit index as far as it may go; the new one when it rose.
     pub(crate) fn advance(&mut self) -> Option<LogIndex> {
-        let index = self.word.min(self.verified);
+        self.advance_within(self.verified)
+    }
+
+    /// The same, where the log is good for entries up to `known`.
+    pub(crate) fn advance_within(&mut self, known: LogIndex) -> Option<LogIndex> {
+        let index = self.word.min(known);
         if index <= self.index {
             return None; // C1
         }

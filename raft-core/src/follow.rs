@@ -8,6 +8,8 @@
 
 use core::fmt::Debug;
 
+use planted::Plant;
+
 use crate::Instant;
 use crate::election::Role;
 use crate::entry::{Command, Configuration, Entry, Payload};
@@ -114,6 +116,10 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             index = index.next();
         }
         if at == entries.len() {
+            let next = append.last_index().next().max(self.commit.index().next());
+            if planted::is(Plant::R8) && next <= self.log.last() {
+                self.cut(next);
+            }
             return Some(append.last_index());
         }
         let fresh = &entries[at..];

@@ -9,6 +9,8 @@
 use alloc::vec::Vec;
 use core::fmt::Debug;
 
+use planted::Plant;
+
 use crate::Instant;
 use crate::commit::Commit;
 use crate::config::Config;
@@ -313,7 +315,12 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
     /// Moves the commit index as far as word and knowledge allow.
     pub(crate) fn advance_commit(&mut self) {
         let before = self.commit.index();
-        if let Some(index) = self.commit.advance() {
+        let advanced = if planted::is(Plant::R4) {
+            self.commit.advance_within(self.log.last())
+        } else {
+            self.commit.advance()
+        };
+        if let Some(index) = advanced {
             self.outputs.push(Output::Committed(index));
             self.leading.due = true;
             if self.configurations.newest().epoch > before || self.adopted.is_some() {

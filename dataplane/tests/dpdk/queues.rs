@@ -5,6 +5,7 @@ use core::time::Duration;
 use dataplane::backend::{ArrivedAt, Queue};
 use dataplane::capture::{Capture, CaptureConfig};
 use dataplane::clock::Clock;
+use dataplane::dpdk::Dpdk;
 use dataplane::dpdk::cable::{PlugConfig, Wire};
 use dataplane::dpdk::port::{Device, Port, PortConfig};
 use dataplane::net::{AddressingEvent, StackEvent};
@@ -183,6 +184,35 @@ fn a_capture_has_every_frame() {
     let has = |words: &[u8]| bytes.windows(words.len()).any(|window| window == words);
     assert!(has(b"from the network thread") && has(b"from the application") && has(b"to the node"));
     std::fs::remove_file(&file).unwrap();
+}
+
+/// For metrics: buffers that are out of each pool, and that are not.
+#[test]
+fn a_queue_tells_how_many_buffers_are_out() {
+    let pool = pool(1_024);
+    let mut wire = Wire::new(pool.clone());
+    let mut a = host(&mut wire, 1, &pool, PlugConfig::default());
+    let buffers = |queue: &Dpdk| {
+        let mut found = Vec::new();
+        queue.details(&mut |name, number| {
+            if name.contains("_buffers_") {
+                found.push((name, number));
+            }
+        });
+        found
+    };
+    let told = |out: u64| {
+        let names = ["receive_buffers_in_use", "receive_buffers_free"];
+        let names = names.into_iter().chain(["transmit_buffers_in_use", "transmit_buffers_free"]);
+        // One pool is both here.
+        names.zip([out, 1_024 - out].repeat(2)).collect::<Vec<_>>()
+    };
+    assert_eq!(buffers(&a.queue), told(0));
+    let taken: Vec<_> = (0..7).map(|_| pool.take().unwrap()).collect();
+    assert_eq!(buffers(&a.queue), told(7));
+    drop(taken);
+    assert_eq!(buffers(&a.queue), told(0));
+    assert_eq!(buffers(&a.queue.transmit_queue().unwrap()), [], "one thread tells it");
 }
 
 /// One queue is read: a device that spreads what comes over two would lose half of it.

@@ -109,6 +109,9 @@ pub struct Cluster {
     /// Loopback addresses even where network namespaces are possible.
     #[arg(long, conflicts_with = "wire")]
     pub loopback: bool,
+    /// A log and tables so small that minutes of load go round all of them: then memory that grows is lost.
+    #[arg(long)]
+    pub small_tables: bool,
     /// Program of a node, for a service of your own; by default `hovercraft-node` beside this program.
     #[arg(long)]
     pub node_program: Option<PathBuf>,

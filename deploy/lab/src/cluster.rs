@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use hovercraft_config::{
-    Cluster, ClusterKey, Group, GroupSettings, MemberSettings, Mode, Name, Settings,
+    Cluster, ClusterKey, Group, GroupSettings, LimitSettings, MemberSettings, Mode, Name,
+    ResourceSettings, Settings,
 };
 
 use crate::admin::{self, Answer, Status};
@@ -45,6 +46,8 @@ pub struct Plan {
     pub idle: String,
     /// Whether nodes keep what the check of histories asks for.
     pub audit: bool,
+    /// Whether minutes of load go round the log and all tables.
+    pub small_tables: bool,
     /// Loopback addresses even where namespaces are possible.
     pub loopback: bool,
     /// What packets go over; the best that there is if `None`.
@@ -103,6 +106,11 @@ impl Plan {
             data: network.data(node).to_string(),
             admin: network.admin(node).to_string(),
         };
+        let (mut resources, mut limits) = (ResourceSettings::default(), LimitSettings::default());
+        if self.small_tables {
+            (resources.log_entries, resources.unordered_max) = (32_768, 8_192);
+            limits.plain_ids_max = 16_384;
+        }
         let group = GroupSettings {
             mode: self.mode_word().into(),
             multicast: (self.mode == Mode::Hovercraft).then(|| network.multicast().to_string()),
@@ -111,6 +119,8 @@ impl Plan {
             threads: Name(self.threads.clone()),
             idle: Name(self.idle.clone()),
             audit: self.audit,
+            resources,
+            limits,
             ..GroupSettings::default()
         };
         let key_file = Some("cluster.key".to_owned());

@@ -50,6 +50,7 @@ fn plan(test: &str) -> Option<Plan> {
         threads: "inline".to_owned(),
         idle: "yield".to_owned(),
         audit: true,
+        small_tables: false,
         loopback: false,
         wire: Some(Wire::Vhost),
         node_program: program("hovercraft-node"),

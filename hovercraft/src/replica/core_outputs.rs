@@ -68,7 +68,7 @@ impl Replica {
             let entry = core.entry(index).expect("the log has every entry up to its last");
             if let Payload::Command(request) = &entry.payload {
                 let key = nodes::key_of(entry).expect("a command names a body");
-                let body = store.find(&key).expect("HC1a: no entry without its body");
+                let body = store.find_to_bind(&key).expect("HC1a: no entry without its body");
                 trace.record_more(phase, index, &request.id, request.replier, 0);
                 store.pin(body, index);
                 bind(meta, unapplied, request, body, core.term(), arrived);

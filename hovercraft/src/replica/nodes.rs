@@ -169,7 +169,7 @@ impl Replica {
             index = index.next();
             // Behind the first entry that differs the log will be cut, whatever a forged append says of later ones.
             agrees = index <= core.commit() || (agrees && core.term_at(index) == Some(entry.term));
-            !agrees && key_of(entry).is_some_and(|key| self.store.find(&key).is_none())
+            !agrees && key_of(entry).is_some_and(|key| self.store.find_to_bind(&key).is_none())
         });
         missing.unwrap_or(entries.len())
     }

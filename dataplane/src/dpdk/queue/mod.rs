@@ -44,6 +44,10 @@ const NAP_HELD: Duration = Duration::from_millis(1);
 /// Frames on their way from one thread to the network thread, at most.
 const HANDED_MAX: usize = 512;
 
+/// Names of a pool's two numbers: buffers that are out of it, and that are not.
+const RECEIVE_BUFFERS: [&str; 2] = ["receive_buffers_in_use", "receive_buffers_free"];
+const TRANSMIT_BUFFERS: [&str; 2] = ["transmit_buffers_in_use", "transmit_buffers_free"];
+
 /// One thread's queue on a DPDK port.
 #[derive(Debug)]
 pub struct Dpdk {
@@ -59,6 +63,7 @@ pub struct Dpdk {
 /// What only the network thread's queue has.
 #[derive(Debug)]
 struct Network {
+    pools: Pools,
     /// Transmit queues that nobody has yet.
     spare: Vec<TxQueue>,
     receiver: Receiver,
@@ -262,14 +267,12 @@ impl Queue for Dpdk {
         counters
     }
 
-    /// What the network stack saw, and the device and its port; of a queue that only sends, what became of its packets.
+    /// What the network stack saw, the device, its port and the pools; of a queue that only sends, what became of its packets.
     fn details(&self, tell: &mut dyn FnMut(&'static str, u64)) {
         for (name, total) in self.addressing_counters().iter() {
             tell(name, total);
         }
-        if self.network.is_none() {
-            return;
-        }
+        let Some(network) = self.network.as_deref() else { return };
         for (name, total) in self.stack_counters().iter() {
             tell(name, total);
         }
@@ -282,6 +285,12 @@ impl Queue for Dpdk {
         tell("device_losses", losses);
         tell("device_returns", returns);
         tell("link_changes", link_changes);
+        let Pools { receive, transmit } = &network.pools;
+        for (pool, [in_use, free]) in [(receive, RECEIVE_BUFFERS), (transmit, TRANSMIT_BUFFERS)] {
+            let available = pool.available();
+            tell(in_use, pool.count().saturating_sub(available).into());
+            tell(free, available.into());
+        }
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) fn open(eal: &Eal, mut config: DpdkConfig) -> Result<Dpdk, DpdkError>
     let first = tx.remove(0);
     let sender = Sender::new(SenderParts {
         outlet: Outlet::Device(first),
-        pool: pools.transmit,
+        pool: pools.transmit.clone(),
         addressing: stack.addressing(offload_of(offload)),
         offload,
         shares: port.abilities().multi_segments,
@@ -115,7 +115,7 @@ pub(super) fn open(eal: &Eal, mut config: DpdkConfig) -> Result<Dpdk, DpdkError>
         Device::Plugged(plug) => Some(plug),
         Device::Named(_) | Device::Added(_) => None,
     };
-    let network = Network { spare: tx, receiver, plug, description };
+    let network = Network { pools, spare: tx, receiver, plug, description };
     Ok(Dpdk {
         own: config.own,
         eal: eal.clone(),

@@ -31,6 +31,7 @@ impl Idle {
             threads: "split".to_owned(),
             idle: "sleep".to_owned(),
             audit: true,
+            small_tables: false,
             loopback,
             wire: Some(Wire::Udp),
             node_program,

@@ -63,6 +63,15 @@ pub(super) const GAUGES: &[Gauge] = &[
     gauge("body_bytes", "body_bytes", "Bytes of request bodies held, in whole buffers"),
 ];
 
+/// The same of back ends that have such a number; the others' nodes show none.
+#[rustfmt::skip]
+pub(super) const BACKEND_GAUGES: &[Gauge] = &[
+    gauge("receive_buffers_in_use", "receive_buffers_in_use", "DPDK: buffers out of the pool that packets are received into"),
+    gauge("receive_buffers_free", "receive_buffers_free", "DPDK: buffers in that pool"),
+    gauge("transmit_buffers_in_use", "transmit_buffers_in_use", "DPDK: buffers out of the pool that packets are sent from"),
+    gauge("transmit_buffers_free", "transmit_buffers_free", "DPDK: buffers in that pool"),
+];
+
 #[rustfmt::skip]
 pub(super) const COUNTERS: &[Family] = &[
     family("packets_received", "Packets taken from the network", &[net("received", &[])]),

@@ -13,7 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::histograms;
 use super::http::{Answer, Content, Status};
-use super::metric_names::{COUNTERS, Counter, GAUGES};
+use super::metric_names::{BACKEND_GAUGES, COUNTERS, Counter, GAUGES};
 use crate::board::Numbers;
 use crate::handle::Handle;
 use crate::network::{PEER, UNKNOWN};
@@ -61,7 +61,9 @@ impl Snapshot {
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.node(&mut encoder)?;
-        for gauge in GAUGES {
+        let has = |number| self.network.iter().any(|(name, _)| name == number);
+        let of_this_backend = BACKEND_GAUGES.iter().filter(|gauge| has(gauge.number));
+        for gauge in GAUGES.iter().chain(of_this_backend) {
             let value = self.network.get(gauge.number);
             let mut metric = describe(&mut encoder, gauge.name, gauge.help, MetricType::Gauge)?;
             metric.encode_gauge(&value)?;
@@ -172,7 +174,8 @@ impl Snapshot {
 fn is_named(thread: &str, number: &str) -> bool {
     let own = ["role", "leader", "log_time_us"].contains(&number) || PEER.contains(&number);
     let counters = || COUNTERS.iter().flat_map(|family| family.counters);
-    let gauge = thread == "network" && (own || GAUGES.iter().any(|gauge| gauge.number == number));
+    let gauge = thread == "network"
+        && (own || GAUGES.iter().chain(BACKEND_GAUGES).any(|gauge| gauge.number == number));
     gauge || counters().any(|counter| (counter.thread, counter.total) == (thread, number))
 }
 

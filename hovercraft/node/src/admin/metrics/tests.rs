@@ -1,7 +1,9 @@
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::tests::{get, node};
 use super::*;
+use crate::board::Board;
 
 /// Each sample's value by its name and labels; asks that every line is what the format wants.
 pub(in super::super) fn samples(text: &str) -> BTreeMap<String, f64> {
@@ -71,4 +73,17 @@ fn every_metric_is_of_a_number_that_there_is() {
     for name in ["role", "leader", "log_time_us"].into_iter().chain(PEER) {
         assert!(known("network", name), "{name}");
     }
+}
+
+/// What only some back ends tell is a gauge where it is told, and nothing elsewhere.
+#[test]
+fn a_back_end_s_own_gauges_are_shown_where_it_has_them() {
+    let (node, _) = node("");
+    let name = "hovercraft_receive_buffers_in_use";
+    let shown =
+        |snapshot| samples(&String::from_utf8(text_of("hovercraft", snapshot).body).unwrap());
+    assert!(!shown(Snapshot::of(node.handle())).contains_key(name));
+    let of_dpdk = Board::with(vec!["receive_buffers_in_use"], ["role"].into_iter(), Duration::ZERO);
+    let snapshot = Snapshot { network: of_dpdk.read(), ..Snapshot::of(node.handle()) };
+    assert_eq!(shown(snapshot)[name], 0.0);
 }
