@@ -11,6 +11,7 @@
 
 use core::time::Duration;
 
+use planted::Plant;
 use r2p2::Instant;
 use raft_core::ids::Term;
 
@@ -56,6 +57,9 @@ impl LastStamp {
     ) -> u64 {
         if self.term == Term::ZERO {
             return 0; // T3
+        }
+        if self.term != term && planted::is(Plant::Hc7eStamp) {
+            return micros(now);
         }
         let passed = if self.term == term {
             now.saturating_sub(self.appended_at)

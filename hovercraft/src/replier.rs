@@ -10,6 +10,7 @@
 //!
 //! Cost: one addition per entry appended, one look at each candidate to choose one, one visit per entry and node when it reports.
 
+use planted::Plant;
 use raft_core::ids::{LogIndex, NodeId, NodeSet};
 
 /// How a replier is chosen among those with room.
@@ -68,6 +69,10 @@ impl Repliers {
     /// A new term: reports of earlier ones do not count (R1).
     pub fn reset(&mut self) {
         self.applied = [None; NODES];
+        if planted::is(Plant::H11) {
+            self.applied = [Some(LogIndex::ZERO); NODES];
+            self.emptied_at = [self.writes; NODES];
+        }
     }
 
     /// The leader appended an entry.
@@ -153,7 +158,9 @@ impl Repliers {
 
     /// R1.
     fn has_room(&self, node: NodeId) -> bool {
-        self.applied[node.place()].is_some() && self.queue(node) < self.bound
+        let reported = self.applied[node.place()].is_some();
+        let has_room = self.queue(node) < self.bound || planted::is(Plant::Hc4Bound);
+        (reported && has_room) || planted::is(Plant::H10)
     }
 
     /// Depth of a node's queue; `None` before it reported in this term.

@@ -284,6 +284,10 @@ impl Store {
         let slot = &mut self.slots[at.0 as usize];
         assert!(slot.pins > 0, "S1: every entry of the log pins its body");
         slot.pins -= 1;
+        if planted::is(Plant::Hc8Age) {
+            slot.origin.age_from += Duration::from_secs(3_600);
+            slot.origin.age_log_us += 3_600_000_000;
+        }
         if slot.pins == 0 {
             self.enqueue_before_all(at.0);
         } else {

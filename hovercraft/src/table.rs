@@ -20,6 +20,7 @@
 use core::hash::Hasher;
 use core::time::Duration;
 
+use planted::Plant;
 use r2p2::refusal::Reason;
 use r2p2::request_id::RequestId;
 use raft_core::ids::LogIndex;
@@ -143,6 +144,9 @@ impl Table {
         match (request.kind, request.id.session) {
             (EntryKind::Open, _) => self.open(index, &asked, limits, cluster_id),
             (EntryKind::Write, 0) => self.write_plain(index, &asked, limits),
+            (EntryKind::Read, 0) if planted::is(Plant::Hc5Table) => {
+                self.write_plain(index, &asked, limits)
+            }
             (EntryKind::Read, 0) => Decision::ExecuteRead,
             _ => self.in_session(index, &asked, limits),
         }
@@ -228,7 +232,9 @@ impl Table {
     /// T1.
     fn expire(&mut self, stamp_us: u64, limits: &Limits) {
         self.log_time_us = self.log_time_us.max(stamp_us);
-        self.plain.expire(self.log_time_us, micros(limits.plain_window), &mut self.slots);
+        let shorter = if planted::is(Plant::Hc7cWindow) { 1_000 } else { 1 };
+        let window_us = micros(limits.plain_window) / shorter;
+        self.plain.expire(self.log_time_us, window_us, &mut self.slots);
         self.sessions.expire(self.log_time_us, micros(limits.session_expiry), &mut self.slots);
     }
 
@@ -274,7 +280,10 @@ impl Table {
     }
 
     fn in_session(&mut self, index: LogIndex, asked: &Asked, limits: &Limits) -> Decision {
-        let Some(place) = self.sessions.touch(asked.id.session, self.log_time_us) else {
+        let unknown = self.sessions.touch(asked.id.session, self.log_time_us);
+        let opened = || self.sessions.open(asked.id.session, self.log_time_us);
+        let unknown = unknown.or_else(|| planted::is(Plant::Hc7bUnknown).then(opened));
+        let Some(place) = unknown else {
             return Decision::Refused(Reason::UnknownSession);
         };
         let session = self.sessions.at(place);
@@ -283,9 +292,8 @@ impl Table {
         if number < session.floor() {
             return Decision::Dropped;
         }
-        if asked.kind == EntryKind::Write
-            && let Some(slot) = session.slot_of(number)
-        {
+        let is_write = asked.kind == EntryKind::Write || planted::is(Plant::Hc5Table);
+        if is_write && let Some(slot) = session.slot_of(number) {
             let index = self.slots.index(slot);
             return Decision::Repetition(Kept { slot, index, opened: None });
         }
@@ -293,12 +301,12 @@ impl Table {
             return Decision::Refused(Reason::AboveWindow);
         }
         match asked.kind {
-            EntryKind::Read => Decision::ExecuteRead,
+            EntryKind::Read if !planted::is(Plant::Hc5Table) => Decision::ExecuteRead,
             EntryKind::Close => {
                 self.sessions.close(place, &mut self.slots);
                 Decision::Closed
             }
-            EntryKind::Write | EntryKind::Open => {
+            EntryKind::Write | EntryKind::Open | EntryKind::Read => {
                 let slot = self.slots.take(index);
                 session.keep(number, slot);
                 Decision::Execute { slot }

@@ -6,6 +6,7 @@
 //! - C3. In a new term `verified` and `word` start at `index`: nothing else is known to equal the new leader's log.
 
 use crate::ids::{LogIndex, Round};
+use planted::Plant;
 
 /// Commit index and what bounds it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -37,7 +38,7 @@ impl Commit {
 
     /// Somebody who may say so says that entries up to `word` are committed.
     pub(crate) fn hear(&mut self, word: LogIndex) {
-        self.word = self.word.max(word);
+        self.word = if planted::is(Plant::R5) { word } else { self.word.max(word) };
     }
 
     /// Moves the commit index as far as it may go; the new one when it rose.
@@ -48,7 +49,7 @@ impl Commit {
     /// The same, where the log is good for entries up to `known`.
     pub(crate) fn advance_within(&mut self, known: LogIndex) -> Option<LogIndex> {
         let index = self.word.min(known);
-        if index <= self.index {
+        if index <= self.index && !(planted::is(Plant::R5) && index < self.index) {
             return None; // C1
         }
         self.index = index;

@@ -22,6 +22,7 @@ use crate::message::Message;
 use crate::output::Output;
 use crate::quorum;
 use crate::raft::Raft;
+use planted::Plant;
 
 /// What a node does in its term.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -155,9 +156,10 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
     ) {
         let asked = match self.election.role {
             Role::PreCandidate if pre => self.election.term.next(),
-            Role::Candidate if !pre => Some(self.election.term),
+            Role::Candidate if !pre || planted::is(Plant::R25) => Some(self.election.term),
             _ => None,
         };
+        let asked = if planted::is(Plant::R9) { asked.map(|_| term) } else { asked };
         if granted && asked == Some(term) {
             self.count_vote(now, from);
         } else if term > self.election.term && !(pre && granted) {
@@ -271,6 +273,9 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         self.election.unsaved = true;
         self.election.heard = None;
         self.commit.begin_term();
+        if planted::is(Plant::Hc2bVerified) {
+            self.commit.verify(self.log.last());
+        }
     }
 
     /// What the configurations, which changed, or of which another is committed, say of this node.

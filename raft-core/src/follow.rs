@@ -67,6 +67,17 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         self.save_vote();
     }
 
+    /// What an append is answered: F2.
+    fn to_acknowledge(&self, append: &Append) -> LogIndex {
+        if planted::is(Plant::H2) {
+            return append.last_index();
+        }
+        if planted::is(Plant::Hc1bLast) {
+            return self.log.last();
+        }
+        self.commit.verified().min(append.last_index())
+    }
+
     /// Whether this append is of the leader of the present term, which it may be the first to name.
     fn follow(&mut self, now: Instant, from: Member, append: &Append) -> bool {
         if append.term < self.election.term {
@@ -177,7 +188,7 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         if !append.answer || !self.election.standing.named {
             return;
         }
-        let index = self.commit.verified().min(append.last_index()); // F2
+        let index = self.to_acknowledge(append);
         self.counters.acks_sent += 1;
         self.save_vote();
         let needs = self.disk.needs_entries(index);

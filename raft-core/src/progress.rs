@@ -13,6 +13,7 @@
 use alloc::collections::VecDeque;
 
 use crate::ids::{LogIndex, Member, Round};
+use planted::Plant;
 
 /// One follower.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -115,7 +116,7 @@ impl Progress {
     /// It holds the leader's log up to `index`; whether that is news. `now_at` is the leader's round.
     pub(crate) fn acknowledged(&mut self, index: LogIndex, round: Round, now_at: Round) -> bool {
         let news = index > self.matched;
-        self.matched = self.matched.max(index); // P1
+        self.matched = if planted::is(Plant::R6) { index } else { self.matched.max(index) }; // P1
         self.inflight.free(self.matched);
         if let Flow::Probe { sent } = self.flow {
             let carried = sent.map_or(LogIndex::ZERO, |(last, _)| last);

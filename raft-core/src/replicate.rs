@@ -125,7 +125,8 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
             self.become_follower(now, term, None);
             return false;
         }
-        let answers = term == self.election.term && self.election.role == Role::Leader;
+        let of_term = term == self.election.term || planted::is(Plant::R29);
+        let answers = of_term && self.election.role == Role::Leader;
         self.counters.stale += u64::from(!answers);
         answers
     }

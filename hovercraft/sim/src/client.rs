@@ -34,6 +34,10 @@ pub struct Habits {
     pub retry_after: Duration,
     /// Sends to one node after the other instead of the group.
     pub at_nodes: bool,
+    /// A plain client that begins with the same id as others.
+    pub same_ids: bool,
+    /// It gives a request up long before its session can expire, by whatever clock.
+    pub gives_up_first: bool,
     /// Some client of the run is plain: values that it may read fit a packet. Two executions of a repeated read at one node give two
     /// answers that the plain wire cannot tell apart (HC3d: no place for the index); of one packet each, either will do.
     pub short_answers: bool,
@@ -66,6 +70,8 @@ pub struct SimClient {
     lives: Vec<Duration>,
     /// Requests to make at once.
     burst: u16,
+    /// It stands still until then.
+    pub paused_until: Duration,
 }
 
 struct Open {
@@ -101,7 +107,9 @@ impl SimClient {
             give_up_after: habits.give_up_after,
             ..config
         };
-        let seed = random.draw();
+        // Plain clients' ids begin at the same one, or anywhere.
+        let drawn = random.draw();
+        let seed = if habits.same_ids { seed } else { drawn };
         Ok(Self {
             endpoint,
             own,
@@ -120,6 +128,7 @@ impl SimClient {
             past: 0,
             lives: Vec::new(),
             burst: 0,
+            paused_until: Duration::ZERO,
         })
     }
 
@@ -153,7 +162,8 @@ impl SimClient {
     pub fn deadline(&self) -> Duration {
         let own = self.client.deadline().unwrap_or(Duration::MAX);
         let may_ask = !self.stopping && self.open.len() < self.habits.open_max;
-        if may_ask { own.min(self.next_at) } else { own }
+        let next = if may_ask { own.min(self.next_at) } else { own };
+        next.max(self.paused_until)
     }
 
     /// A packet came.
@@ -164,6 +174,9 @@ impl SimClient {
 
     /// Does what is due.
     pub fn step(&mut self, now: Duration, network: &mut SimNetwork) {
+        if now < self.paused_until {
+            return;
+        }
         let due = self.client.deadline().is_some_and(|at| at <= now);
         if due {
             self.client.tick(now);
@@ -319,7 +332,8 @@ impl SimClient {
                     self.finish(tag, number, known, executed, &body);
                 }
                 Event::Refused { tag, number, reason } => {
-                    let known = matches!(reason, Reason::AboveWindow | Reason::UnknownSession);
+                    // A session that ended meanwhile had executed it, perhaps.
+                    let known = reason == Reason::UnknownSession && self.habits.gives_up_first;
                     let outcome = if known {
                         (OperationOutcome::Refused, Some(now))
                     } else {

@@ -45,7 +45,12 @@ pub struct Cluster {
     pub tapped: Vec<Vec<u8>>,
     /// How many.
     pub tap_max: usize,
+    /// Turns of the loop: a run that does not end is a finding.
+    turns: u64,
 }
+
+/// Turns that a run may take.
+const TURNS_MAX: u64 = 4_000_000;
 
 /// A node's own data address.
 #[must_use]
@@ -82,6 +87,7 @@ impl Cluster {
             random,
             tapped: Vec::new(),
             tap_max: 0,
+            turns: 0,
         }
     }
 
@@ -136,6 +142,11 @@ impl Cluster {
             }
             // A turn of a busy poll: nothing happens twice within a microsecond, so time always passes.
             self.now = next.max(self.now + Duration::from_micros(1));
+            self.turns += 1;
+            if self.turns > TURNS_MAX {
+                let text = format!("{TURNS_MAX} turns, and no end: somebody never rests");
+                return Err(Violation::new("HC12", text));
+            }
             self.wake();
             self.deliver();
             self.step_applications()?;
@@ -245,6 +256,10 @@ impl Cluster {
             node.clock.set_rate(self.now, TRUE_RATE);
             self.network.set_paused(node.endpoint, false);
         }
+        for client in &mut self.clients {
+            client.paused_until = self.now;
+            self.network.set_paused(client.endpoint, false);
+        }
     }
 
     fn next_event(&self) -> Duration {
@@ -260,6 +275,9 @@ impl Cluster {
     fn wake(&mut self) {
         for node in self.nodes.iter().filter(|node| node.paused_until <= self.now) {
             self.network.set_paused(node.endpoint, false);
+        }
+        for client in self.clients.iter().filter(|client| client.paused_until <= self.now) {
+            self.network.set_paused(client.endpoint, false);
         }
     }
 

@@ -43,6 +43,8 @@ pub enum Fault {
     Weather(Weather),
     /// A node is cut off from everybody.
     Isolate(Target),
+    /// A node is cut off from all others, and clients still reach it: what it orders nobody gets.
+    Fence(Target),
     /// Nothing passes between two nodes, or from the first to the second only; both see the others.
     Cut(Target, u8, Ways),
     /// A node hears no multicast.
@@ -63,6 +65,8 @@ pub enum Fault {
     HandOver,
     /// A client asks as many things at once.
     Burst(u8, u16),
+    /// A client stands still; packets to it are read when it goes on.
+    PauseClient(u8, Duration),
     /// A client's process ends, and another one begins at its address with the same numbers.
     NewClient(u8),
 }
@@ -80,18 +84,28 @@ impl Plan {
     /// The faults of a seed. `plain`: some client has no session, so that its answers rest on clocks and packet lives (HC7c).
     #[must_use]
     pub fn draw(random: &mut Random, knobs: &Knobs, plain: bool) -> Self {
+        let churn = random.chance(15);
         let mut weights: Vec<u64> = (0..KINDS).map(|_| random.one_of(&[0, 1, 1, 3])).collect();
+        if churn {
+            weights = CHURN.to_vec();
+        }
         if plain {
             // HC7e rests on the leader's monotonic time: a clock that stands still makes ids live longer than they may.
             weights[CLOCK] = 0;
         }
         let life = if plain { knobs.limits.packet_life } else { Duration::from_millis(400) };
-        let calm = random.chance(15);
-        let weather = (!calm).then(|| draw_weather(random, life));
+        let calm = random.chance(15) && !churn;
+        let mut weather = (!calm).then(|| draw_weather(random, life));
+        if let Some(weather) = weather.as_mut().filter(|_| churn) {
+            weather.loss_ppm += 100_000;
+            weather.late_ppm = 50_000 + weather.late_ppm * 10;
+            weather.late_max = if plain { life } else { life * 3 };
+            weather.late_max -= weather.delay_max;
+        }
         let mut faults = Vec::new();
         let mut crashes = u64::from(knobs.nodes - 1) / 2;
         let mut at = Duration::ZERO;
-        let often = random.one_of(&[20, 80, 200]);
+        let often = if churn { 15 } else { random.one_of(&[20, 80, 200]) };
         loop {
             at += Duration::from_millis(1 + random.below(2 * often));
             if at >= knobs.storm || weights.iter().sum::<u64>() == 0 {
@@ -107,7 +121,9 @@ impl Plan {
 }
 
 /// Kinds of faults, as their weights are numbered.
-const KINDS: usize = 13;
+const KINDS: usize = 15;
+/// Leaders come and go, and what was said in one term arrives in another.
+const CHURN: [u64; KINDS] = [0, 0, 4, 0, 4, 2, 2, 0, 0, 0, 5, 2, 0, 0, 5];
 const CLOCK: usize = 9;
 
 fn weighted(random: &mut Random, weights: &[u64]) -> usize {
@@ -160,7 +176,9 @@ fn draw_fault(
         }
         10 => Fault::HandOver,
         11 => Fault::Burst(client, u16::try_from(1 + random.below(200)).expect("small")),
-        _ => Fault::NewClient(client),
+        12 => Fault::PauseClient(client, Duration::from_millis(1 + random.below(2_500))),
+        13 => Fault::NewClient(client),
+        _ => Fault::Fence(target),
     })
 }
 
@@ -188,7 +206,9 @@ impl Fault {
     #[must_use]
     pub fn client(&self) -> Option<u8> {
         match self {
-            Self::Burst(client, _) | Self::NewClient(client) => Some(*client),
+            Self::Burst(client, _) | Self::NewClient(client) | Self::PauseClient(client, _) => {
+                Some(*client)
+            }
             _ => None,
         }
     }
@@ -208,6 +228,7 @@ impl fmt::Display for Fault {
         match *self {
             Self::Weather(weather) => write!(f, "{}", in_words(&weather)),
             Self::Isolate(target) => write!(f, "{target} is cut off from everybody"),
+            Self::Fence(target) => write!(f, "{target} is cut off from all other nodes"),
             Self::Cut(target, node, Ways::Both) => {
                 write!(f, "{target} and n{node} are cut off from each other")
             }
@@ -228,6 +249,9 @@ impl fmt::Display for Fault {
             }
             Self::HandOver => f.write_str("the leader hands over"),
             Self::Burst(client, count) => write!(f, "client {client} asks {count} things at once"),
+            Self::PauseClient(client, span) => {
+                write!(f, "client {client} stands still for {span:?}")
+            }
             Self::NewClient(client) => {
                 write!(f, "client {client} dies, and another begins with its numbers")
             }

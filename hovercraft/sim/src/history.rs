@@ -24,9 +24,15 @@ pub fn verdict(cluster: &Cluster) -> Verdict {
     let mut audits = Audits::new();
     for node in &cluster.nodes {
         for (life, audit) in node.past_audits.iter().enumerate() {
-            audits.add(format!("{} life {life}", node.id), audit.iter().map(|entry| record(cluster, entry)));
+            audits.add(
+                format!("{} life {life}", node.id),
+                audit.iter().map(|entry| record(cluster, entry)),
+            );
         }
-        audits.add(format!("{}", node.id), node.replica.audit().iter().map(|entry| record(cluster, entry)));
+        audits.add(
+            format!("{}", node.id),
+            node.replica.audit().iter().map(|entry| record(cluster, entry)),
+        );
     }
     let states: Vec<NodeState> = cluster.nodes.iter().filter_map(state).collect();
     let history: Vec<_> =

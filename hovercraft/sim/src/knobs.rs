@@ -90,7 +90,7 @@ impl Knobs {
             nodes,
             mode,
             replier: random.one_of(&policies),
-            bound: random.one_of(&[1, 4, 16, 128]),
+            bound: random.one_of(&[1, 4, 16, 128, 1_024]),
             key: random.chance(50),
             room: draw_room(&mut random),
             application_delays: draw_some(&mut random, count, |random| {
@@ -166,6 +166,7 @@ fn draw_room(random: &mut Random) -> Room {
 
 fn draw_clients(random: &mut Random, mode: Mode, limits: &Limits) -> Vec<Habits> {
     let plain = random.one_of(&[0, 0, 30, 100]);
+    let same_ids = random.chance(30);
     let keys = 1 + random.below(8);
     let count = 1 + random.below(6);
     let count = usize::try_from(count).expect("a handful");
@@ -177,16 +178,19 @@ fn draw_clients(random: &mut Random, mode: Mode, limits: &Limits) -> Vec<Habits>
             _ => ClientMode::Session,
         };
         let most = limits.session_window.min(random.one_of(&[1, 1, 4, 32, 64]));
+        let give_up_after = Duration::from_millis(300 + random.below(3_000));
         Habits {
             mode,
+            gives_up_first: give_up_after * 3 < limits.session_expiry,
             open_max: most as usize,
             keys,
             reads: random.below(80),
             pause: Duration::from_micros(random.one_of(&[500, 2_000, 8_000])),
             long_value: if long { random.one_of(&[3_000, 20_000]) } else { 0 },
-            give_up_after: Duration::from_millis(300 + random.below(3_000)),
+            give_up_after,
             retry_after: Duration::from_millis(random.one_of(&[2, 20, 20])),
             at_nodes: random.chance(10),
+            same_ids: mode == ClientMode::Plain && same_ids,
             short_answers: plain > 0,
         }
     })

@@ -23,5 +23,6 @@ pub mod knobs;
 pub mod node;
 pub mod plants;
 pub mod random;
+pub mod report;
 pub mod run;
 pub mod shrink;

@@ -1,5 +1,6 @@
 //! Answers of the application half: to the replier's client, to who asked again, from what is kept (design HC3c, HC7d).
 
+use planted::Plant;
 use r2p2::Instant;
 use r2p2::answer::{self, AnswerForm};
 use r2p2::opening::OpeningReply;
@@ -173,6 +174,7 @@ impl<S: Service> Application<S> {
     fn is_in_time(&mut self, now: Instant, to: &AnswerTo, stamp_us: u64) -> bool {
         let ttl = self.settings.answer_ttl;
         let in_time = !to.plain
+            || planted::is(Plant::Hc3cLate)
             || (now.saturating_sub(to.asked) <= ttl
                 && self.heard_us.saturating_sub(stamp_us) <= micros(ttl));
         self.counters.too_late += u64::from(!in_time);

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use planted::Plant;
 use r2p2::Instant;
 use r2p2::answer::{self, AnswerForm};
 use r2p2::buffer::Pool;
@@ -198,6 +199,9 @@ impl Replica {
             let index = self.store.logged_at(at);
             if let Some(index) = index.filter(|&index| index > self.handed) {
                 self.pool.give_back(request.body);
+                if planted::is(Plant::Hc7dEarly) && self.leads() {
+                    return self.refuse_asker(&asker, Reason::UnknownSession);
+                }
                 return self.note(index, asker);
             }
             if self.store.is_waiting(at) {
@@ -275,6 +279,7 @@ impl Replica {
             above_floor: origin.above_floor,
         };
         match self.table.lookup(&asked, stamp_us, &self.limits) {
+            Known::Applied(_) if planted::is(Plant::R32) => Judged::Orderable,
             Known::Applied(kept) => Judged::Applied(kept),
             Known::BelowFloor => Judged::Forgotten,
             // Its opening may be in the log and not applied here: decided when applied.

@@ -3,14 +3,15 @@
 //! The tables decide here, in the order of the log; the application half executes what was decided. Both see the same order, so
 //! the decision belongs to the replicated state though it is taken on the network thread.
 
+use planted::Plant;
 use r2p2::Instant;
 use raft_core::entry::Payload;
 use raft_core::ids::{LogIndex, Term};
 
-use super::{Core, Replica};
+use super::{Core, Replica, is_leader};
 use crate::audit::{AuditEntry, Decided};
 use crate::command::{AnswerTo, Command, Completion, Execute, Tell, Told};
-use crate::entry::Request;
+use crate::entry::{EntryKind, Request};
 use crate::log_meta::EntryMeta;
 use crate::log_time::micros;
 use crate::spans::Span;
@@ -37,8 +38,8 @@ impl Replica {
                     self.record(index, None, Decided::Executed);
                 }
                 Payload::Command(request) => {
-                    let answers = answers_here(core, index, &request)
-                        && !self.is_late_of_earlier_term(term, &request);
+                    let answers =
+                        answers_here(core, index, &request) && !self.is_late(term, &request);
                     self.decide(index, &request, answers);
                     // Reads that others answer are not handed over.
                     if self.pending.back() == Some(&index) {
@@ -54,11 +55,14 @@ impl Replica {
         }
     }
 
-    /// HC3c for a plain client's entry of a term before the one whose leader was heard last: by all that was ever heard. The
-    /// application half looks at the others, by the word of their own term's leader.
-    fn is_late_of_earlier_term(&self, term: Term, request: &Request) -> bool {
-        let age_us = self.heard.us().saturating_sub(request.stamp_us);
-        request.plain && term < self.heard.term() && age_us > micros(self.limits.answer_ttl)
+    /// HC3c for a plain client's entry, by what was heard until now: in its own term by that term's leader, and of an earlier term
+    /// by anybody. What passes from now on the application half sees by its own clock, and by the leader it hears then, whose log
+    /// time may begin behind this one.
+    fn is_late(&self, term: Term, request: &Request) -> bool {
+        let earlier = term < self.heard.term();
+        let heard_us = if earlier { self.heard.us() } else { self.heard.in_term_us() };
+        let age_us = heard_us.saturating_sub(request.stamp_us);
+        request.plain && age_us > micros(self.limits.answer_ttl)
     }
 
     /// HC7a: the limits at an entry's index decide for it.
@@ -81,10 +85,27 @@ impl Replica {
         });
         self.took(Span::Committed, arrived);
         self.unapplied.subtract(adds);
-        let decision = self.table.decide(index, request, &self.limits, self.cluster_id);
+        let misread;
+        let mut request = request;
+        if let Some(body) = body.filter(|_| planted::is(Plant::Hc6aFloor)) {
+            misread = Request { above_floor: self.store.origin(body).above_floor, ..*request };
+            request = &misread;
+        } else if planted::is(Plant::Hc7aOwn) {
+            misread = Request { stamp_us: request.stamp_us.max(self.heard.us()), ..*request };
+            request = &misread;
+        }
+        let mut decision = self.table.decide(index, request, &self.limits, self.cluster_id);
+        if let Decision::Repetition(kept) = decision
+            && planted::is(Plant::R32)
+            && body.is_some()
+            && request.kind == EntryKind::Write
+        {
+            decision = Decision::Execute { slot: kept.slot };
+        }
         self.record(index, Some(request), decided(&decision));
         let (keep, read) = match decision {
             Decision::Execute { slot } => (Some(slot), false),
+            Decision::ExecuteRead if planted::is(Plant::H13) => return,
             Decision::ExecuteRead if answer.is_some() || asked_again.is_some() => (None, true),
             Decision::ExecuteRead | Decision::Dropped => return,
             decision => {
@@ -185,6 +206,9 @@ impl Replica {
             }
         }
         self.applied = index;
+        if planted::is(Plant::Hc1dEvicted) {
+            self.store.release(index, &mut self.pool);
+        }
         let Some(core) = &mut self.core else { return };
         core.release(index);
         // The own commit index would not do: it waits for what this log lacks (HC2b).
@@ -218,5 +242,9 @@ fn decided(decision: &Decision) -> Decided {
 
 /// Whether this node answers the entry unasked: the incarnation that the configuration at its index gives to its replier (HC3a).
 fn answers_here(core: &Core, index: LogIndex, request: &Request) -> bool {
+    let found = core.first_of_term().is_some_and(|first| index < first);
+    if planted::is(Plant::H12) && is_leader(core) && found {
+        return true;
+    }
     core.configuration_at(index).incarnation_of(request.replier) == Some(core.me())
 }

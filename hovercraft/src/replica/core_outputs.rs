@@ -1,5 +1,6 @@
 //! What the core wants done: packets of elections and appends, entries that are new in the log or cut off it, a new role.
 
+use planted::Plant;
 use r2p2::Instant;
 use r2p2::request_id::RequestId;
 use raft_core::entry::Payload;
@@ -8,7 +9,8 @@ use raft_core::message::{Append, Message};
 use raft_core::output::Output as CoreOutput;
 
 use super::{Core, Mode, Replica, is_leader, nodes};
-use crate::entry::Request;
+use crate::command::{AnswerTo, Command, Execute};
+use crate::entry::{EntryKind, Request};
 use crate::log_meta::{EntryMeta, LogMeta, Unapplied};
 use crate::log_time::LastStamp;
 use crate::store::BodyRef;
@@ -25,6 +27,7 @@ impl Replica {
                     CoreOutput::Truncated { from } => self.on_truncated(from),
                     CoreOutput::BecameLeader { .. } => self.on_leading(now),
                     CoreOutput::BecameFollower { term, .. } => {
+                        self.forget_unordered();
                         self.repliers.reset();
                         self.enter(term);
                     }
@@ -62,6 +65,7 @@ impl Replica {
     /// Gives every entry that is new in the log its meta, and pins its body (HC1a, S1).
     fn sync_meta(&mut self, arrived: Instant) {
         let Self { core: Some(core), meta, store, unapplied, trace, .. } = self else { return };
+        let mut early = Vec::new();
         let phase = if is_leader(core) { Phase::Ordered } else { Phase::Appended };
         while meta.last() < core.last_index() {
             let index = meta.last().next();
@@ -72,10 +76,15 @@ impl Replica {
                 trace.record_more(phase, index, &request.id, request.replier, 0);
                 store.pin(body, index);
                 bind(meta, unapplied, request, body, core.term(), arrived);
+                let early_read = planted::is(Plant::H13) && request.kind == EntryKind::Read;
+                early.extend(early_read.then_some((index, *request, body)));
             } else {
                 let stamp = meta.last_stamp();
                 meta.push(EntryMeta { arrived, stamp, ..EntryMeta::default() });
             }
+        }
+        for (index, request, body) in early {
+            self.read_early(index, &request, body, arrived);
         }
     }
 
@@ -103,10 +112,45 @@ impl Replica {
         }
     }
 
+    /// A planted bug: the replier executes a read that has come, and not again at its place.
+    fn read_early(&mut self, index: LogIndex, request: &Request, body: BodyRef, now: Instant) {
+        let mine = request.replier == self.settings.me;
+        if !mine || self.outstanding + 1 >= self.settings.commands_max {
+            return;
+        }
+        self.command(Command::Execute(Execute {
+            index,
+            replicated: true,
+            stamp_us: request.stamp_us,
+            read: true,
+            body: self.store.body(body).clone(),
+            keep: None,
+            reply_keep_max: 0,
+            reply_max: self.limits.reply_max,
+            answer: Some(AnswerTo {
+                client: request.client,
+                plain: request.plain,
+                session: request.id.session,
+                number: request.id.number,
+                asked: now,
+            }),
+        }));
+    }
+
+    /// A planted bug.
+    fn forget_unordered(&mut self) {
+        while planted::is(Plant::H6)
+            && let Some(at) = self.store.next_waiting(None)
+        {
+            self.store.drop_waiting(at, &mut self.pool);
+        }
+    }
+
     fn on_leading(&mut self, now: Instant) {
         self.counters.elections_won += 1;
         self.elected_at = now;
         self.told_held.0 = LogIndex::ZERO;
+        self.forget_unordered();
         self.repliers.reset();
         self.parked.clear();
         self.report_own();

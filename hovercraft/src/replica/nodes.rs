@@ -49,7 +49,8 @@ impl Replica {
                 let arrived = ParkedAppend {
                     from: head.sender,
                     append,
-                    arrived: now,
+                    // HC3c: what waited while this process stood still came before it was read.
+                    arrived: not_before.min(now),
                     entries: scratch,
                     configuration,
                 };

@@ -11,6 +11,7 @@ use crate::header::{MessageKind, Policy};
 use crate::packet::Packet;
 use crate::request_id::{ClientAddress, RequestId};
 use crate::table::{Key, Mix};
+use planted::Plant;
 
 /// Bounds of a [`super::Reassembly`].
 #[derive(Clone, Copy, Debug)]
@@ -150,6 +151,17 @@ impl MessageKey {
                 packets: 0,
                 executed: 0,
             },
+            Some(extension) if planted::is(Plant::Hc3dMixed) && kind == MessageKind::Response => {
+                Self {
+                    kind,
+                    plain: false,
+                    from: ClientAddress::default(),
+                    session: extension.session,
+                    number: extension.number,
+                    packets: 0,
+                    executed: 0,
+                }
+            }
             Some(extension) => Self {
                 kind,
                 plain: false,

@@ -1,4 +1,4 @@
-//! HC12: nothing grows beyond its limit.
+//! HC12: nothing grows beyond its limit. HC1d: no body is lost.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,9 @@ impl Property for Bounds {
             ("plain ids", gauges.plain_ids, limits.plain_ids_max),
             ("entries not applied", gauges.last - gauges.applied, room.log_entries),
         ];
+        holds("HC1d", gauges.body_lost == 0, || {
+            format!("n{} stopped: nobody has a body that its log names", view.place + 1)
+        })?;
         for (what, number, most) in bounds {
             holds("HC12", number <= u64::from(most), || {
                 format!("n{} has {number} {what}: at most {most}", view.place + 1)

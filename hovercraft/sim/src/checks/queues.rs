@@ -25,9 +25,7 @@ impl Property for Queues {
                 format!("the replier of entry {index} is {:?}, who is no voter", request.replier)
             })?;
             let Some(replier) = replier else { continue };
-            // What fell out of the leader's ring counts as no work.
-            let ring = view.core.first_index().to_wire().saturating_sub(1);
-            let applied = view.book.applied_by(replier).max(ring);
+            let applied = view.book.applied_by(replier);
             let works = |stood: &&_| is_work(stood, &request);
             let queue = (applied + 1..=index).filter_map(|at| mirror.at(at));
             let depth = queue.filter(works).count() as u64;

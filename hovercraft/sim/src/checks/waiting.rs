@@ -1,4 +1,7 @@
-//! HC6d and HC8: what is ordered was sent by a client, whole; a plain client's not later than its age allows.
+//! HC6d and HC8: what is ordered was sent by a client, whole; a plain client's not later than its age allows. What waits on a follower
+//! leaves for the log, or by its age, and for no other reason.
+
+use std::collections::BTreeMap;
 
 use hovercraft::entry::EntryKind;
 use raft_core::entry::Payload;
@@ -8,10 +11,14 @@ use super::book::digest;
 use super::{Found, Property, View, holds};
 
 #[derive(Default)]
-pub(super) struct Waiting;
+pub(super) struct Waiting {
+    /// By node: requests that waited, how many had expired by then, and whether it led.
+    before: BTreeMap<usize, (u64, u64, bool)>,
+}
 
 impl Property for Waiting {
     fn look(&mut self, view: &View<'_>) -> Found {
+        self.survives(view)?;
         if !view.leads {
             return Ok(());
         }
@@ -41,5 +48,26 @@ impl Property for Waiting {
             })?;
         }
         Ok(())
+    }
+}
+
+impl Waiting {
+    /// A leader also drops what the tables know; a follower does not, whomever it follows.
+    fn survives(&mut self, view: &View<'_>) -> Found {
+        let totals = view.replica.totals();
+        let expired = totals.filter(|(name, _)| *name == "unordered_expired").map(|(_, n)| n);
+        let now = (view.replica.gauges().unordered, expired.sum(), view.leads);
+        let before = self.before.insert(view.place, now).unwrap_or(now);
+        let bound = view.news.last.saturating_sub(view.news.from - 1);
+        let left = now.0 + bound + now.1.saturating_sub(before.1);
+        let judged = view.leads || before.2;
+        holds("HC8", judged || left >= before.0, || {
+            format!(
+                "of {} requests that waited on n{} only {} are left; {bound} came to stand in its log",
+                before.0,
+                view.place + 1,
+                now.0
+            )
+        })
     }
 }
