@@ -226,6 +226,7 @@ fn is_of_ill(name: &str) -> bool {
         "device_missed",
         "device_no_buffer",
         "device_losses",
+        "device_refusals",
     ];
     name.starts_with("dropped") || named.contains(&name)
 }
