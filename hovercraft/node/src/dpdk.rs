@@ -93,7 +93,12 @@ pub(crate) fn core(lcore: &Lcore) -> Option<usize> {
     }
 }
 
-fn config(plan: &Plan, device: dataplane::dpdk::port::Device, clock: Clock) -> DpdkConfig {
+/// What the port of the plan's member is opened with.
+pub(crate) fn config(
+    plan: &Plan,
+    device: dataplane::dpdk::port::Device,
+    clock: Clock,
+) -> DpdkConfig {
     let network = plan.group.node.dpdk;
     let multicast = plan.group.multicast.filter(|_| plan.group.mode == Mode::Hovercraft);
     let mut config = DpdkConfig {
