@@ -3,7 +3,7 @@
 # what clients saw and whether the recorded history holds. Takes everything down again.
 #
 #   deploy/quickstart.sh [--mode raft|hovercraft|unreplicated] [--nodes 3|5|7] [--service kv|synthetic]
-#                        [--wire udp|af_packet] [--rate REQUESTS_PER_SECOND] [--seconds N] [--keep] [--json FILE]
+#                        [--wire udp|af_packet|vhost|inproc] [--rate REQUESTS_PER_SECOND] [--seconds N] [--keep] [--json FILE]
 #
 # As root each node has a network namespace of its own, and is on DPDK where that can be installed; otherwise nodes are
 # processes on loopback addresses, on the kernel's UDP. It says which wire it took, and why.
@@ -29,7 +29,7 @@ need_all
     printf 'building (the first time takes some minutes)\n' >&2
     features=()
     if (need_dpdk) >&2; then
-        features=(--features 'hovercraft-node/dpdk,lancet-rs/dpdk')
+        features=(--features 'hovercraft-node/dpdk,hovercraft-lab/dpdk,lancet-rs/dpdk')
     else
         printf 'building without DPDK: nodes will be on kernel UDP\n' >&2
     fi

@@ -21,7 +21,7 @@ step() {
 }
 
 # Everything is linted, tested and run with every back end.
-features=(--features 'hovercraft-bench/dpdk,hovercraft-node/dpdk,lancet-rs/dpdk')
+features=(--features 'hovercraft-bench/dpdk,hovercraft-lab/dpdk,hovercraft-node/dpdk,lancet-rs/dpdk')
 
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace "${features[@]}" --no-deps
@@ -32,7 +32,7 @@ tests() {
         cargo nextest run --locked --workspace "${features[@]}" --no-fail-fast
     else
         printf 'cargo-nextest is not installed: running the same tests with cargo test\n'
-        cargo test --locked --workspace "${features[@]}" --lib --bins --tests --no-fail-fast
+        cargo test --locked --workspace "${features[@]}" --lib --bins --tests --examples --no-fail-fast
     fi
 }
 
@@ -69,7 +69,7 @@ step 'host preparation' deploy/tests/host.sh
 step 'benchmark script' deploy/tests/benchmark.sh
 step 'soak, its verdict' deploy/tests/soak.sh
 step 'lint' cargo clippy --locked --workspace "${features[@]}" --all-targets -- -D warnings
-step 'lint without DPDK' cargo clippy --locked -p dataplane -p hovercraft-bench -p hovercraft-node -p lancet-rs --all-targets -- -D warnings
+step 'lint without DPDK' cargo clippy --locked -p dataplane -p hovercraft-bench -p hovercraft-lab -p hovercraft-node -p lancet-rs --all-targets -- -D warnings
 step 'documentation' documentation
 step 'programs' cargo build --locked --release "${features[@]}" -p hovercraft-node -p lancet-rs -p hovercraft-lab -p kvctl \
     -p hovercraft-bench

@@ -44,6 +44,7 @@ mod with_bindings {
         "rte_eth_dev_callback_register",
         "rte_eth_dev_callback_unregister",
         "rte_eth_dev_close",
+        "rte_eth_dev_default_mac_addr_set",
         "rte_eth_dev_get_name_by_port",
         "rte_eth_dev_get_port_by_name",
         "rte_eth_dev_is_valid_port",

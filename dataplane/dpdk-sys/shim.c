@@ -53,6 +53,14 @@ int shim_mbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsi
 	return rte_pktmbuf_alloc_bulk(pool, mbufs, count);
 }
 
+unsigned int shim_pool_within_reach(struct rte_mempool *pool)
+{
+	const struct rte_mempool_cache *own = rte_mempool_default_cache(pool, rte_lcore_id());
+
+	/* As rte_mempool_ops_get_count() does, which no library exports. */
+	return rte_mempool_get_ops(pool->ops_index)->get_count(pool) + (own == NULL ? 0 : own->len);
+}
+
 void shim_mbuf_free(struct rte_mbuf *mbuf)
 {
 	rte_pktmbuf_free(mbuf);

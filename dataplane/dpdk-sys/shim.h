@@ -72,6 +72,8 @@ int shim_log_to(FILE *stream);
 
 struct rte_mbuf *shim_mbuf_alloc(struct rte_mempool *pool);
 int shim_mbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
+/* Buffers that the calling thread can take at once: its own cache's and the ones that nobody keeps. */
+unsigned int shim_pool_within_reach(struct rte_mempool *pool);
 void shim_mbuf_free(struct rte_mbuf *mbuf);
 void shim_mbuf_reference(struct rte_mbuf *mbuf, int16_t more);
 uint16_t shim_mbuf_references(const struct rte_mbuf *mbuf);

@@ -8,12 +8,16 @@
 //! - T2. The first stamp of a term adds at most two plain windows for the time before this leader was elected, and all of its own time
 //!   since: how long the cluster stood must not expire everything at once, and tables full of what has expired must not stay full.
 //! - T3. A log without a stamp begins with 0, whatever this node's clock shows.
+//! - T4. A stamp is one that a message can carry (W2 of [`crate::wire`]): time stands still at the greatest (HC13: without a key
+//!   anybody may put that into a log).
 
 use core::time::Duration;
 
 use planted::Plant;
 use r2p2::Instant;
 use raft_core::ids::Term;
+
+use crate::wire::NUMBER_MAX;
 
 /// When a node's last command entry was stamped and appended.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -67,7 +71,8 @@ impl LastStamp {
             let before = elected_at.saturating_sub(self.appended_at);
             before.min(plain_window * 2) + now.saturating_sub(elected_at) // T2
         };
-        self.stamp_us.saturating_add(micros(passed))
+        // T4
+        self.stamp_us.saturating_add(micros(passed)).min(NUMBER_MAX - 1)
     }
 }
 
@@ -214,6 +219,13 @@ mod tests {
     }
 
     #[test]
+    fn hc13_time_stands_still_at_the_greatest_that_a_message_carries() {
+        let forged = LastStamp { stamp_us: NUMBER_MAX - 2, ..last(3) };
+        let stamp = |at| forged.stamp(Duration::from_secs(at), elected(3, 1), WINDOW);
+        assert_eq!((stamp(10), stamp(11)), (NUMBER_MAX - 2, NUMBER_MAX - 1));
+    }
+
+    #[test]
     fn hc3c_a_new_leader_whose_log_time_is_behind_is_believed() {
         let mut heard = Heard::default();
         heard.hear_leader(Term::from_wire(1), 3_600_000_000);
@@ -267,7 +279,7 @@ mod tests {
         let mut heard = Heard::default();
         for term in 1..8 {
             heard.hear_leader(Term::from_wire(term), 0);
-            heard.hear_leader(Term::from_wire(term), crate::wire::NUMBER_MAX - 1);
+            heard.hear_leader(Term::from_wire(term), NUMBER_MAX - 1);
         }
         assert_eq!(heard.passed_us(), u64::MAX);
     }

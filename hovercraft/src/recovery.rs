@@ -226,7 +226,13 @@ impl Recovery {
     ) -> Option<Ask> {
         let want = self.wants.iter_mut().find(|want| want.next_ask <= now)?;
         let rotation = (0..NodeId::MAX_NODES).map(|n| (want.turn + n) % NodeId::MAX_NODES);
-        let to = rotation.filter_map(NodeId::new).find(|&node| peers.contains(node))?;
+        let Some(to) = rotation.filter_map(NodeId::new).find(|&node| peers.contains(node)) else {
+            // Nobody to ask, now: it is no reason to be due at once, again and again.
+            self.wants
+                .iter_mut()
+                .for_each(|want| want.next_ask = want.next_ask.max(now + RETRY_MAX));
+            return None;
+        };
         let question = &mut want.question;
         if question.epoch != epoch || question.number == 0 || question.asked.contains(to) {
             self.questions = self.questions.wrapping_add(1).max(1);
@@ -340,6 +346,17 @@ mod tests {
             asked.extend(recovery.poll(ms(now), PEERS, EPOCH, PATIENCE).map(|ask| ask.to.number()));
         }
         assert_eq!(asked[..4], [2, 3, 1, 2]);
+    }
+
+    #[test]
+    fn hc12_without_anybody_to_ask_nothing_is_due_again_at_once() {
+        let mut pool = Pool::new(1 << 20);
+        let mut recovery = Recovery::new(4, 7);
+        recovery.want(ms(0), key(9), 10, node(2), INDEX, &mut pool);
+        recovery.want(ms(0), key(8), 10, node(2), INDEX, &mut pool);
+        assert_eq!(recovery.poll(ms(5), NodeSet::EMPTY, EPOCH, PATIENCE), None);
+        assert!(recovery.deadline() > Some(ms(5)));
+        assert!(recovery.poll(ms(5) + RETRY_MAX, PEERS, EPOCH, PATIENCE).is_some());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::thread;
 
 use dataplane::backend::{Instant, Queue};
 use hovercraft_client::{Client, Completion, ConnectError, Options, SubmitError};
@@ -195,6 +196,21 @@ impl Connections {
             }
         }
         ticks
+    }
+
+    /// Waits until `moment`, whatever comes; sends nothing.
+    pub fn rest_until(&mut self, moment: Instant) {
+        loop {
+            let left = moment.saturating_sub(self.clients[0].now());
+            if left.is_zero() {
+                return;
+            }
+            match self.watch {
+                Some(_) => thread::sleep(left),
+                // Whoever carries the packets of such a queue may be waiting with us.
+                None => self.clients[0].wait(left),
+            }
+        }
     }
 
     /// What clients did since this was asked last.

@@ -24,10 +24,12 @@ pub(crate) fn connect(
     let told = |error: &dyn core::fmt::Display| ConnectionsError::Dpdk(error.to_string());
     let eal = Eal::start(&wanted.eal).map_err(|error| told(&error))?;
     let device = choose_port(&eal, &wanted.port).map_err(|error| told(&error))?;
-    let network = plan.cluster.groups[plan.group].node.dpdk;
+    let group = &plan.cluster.groups[plan.group];
+    let network = group.node.dpdk;
     let mut config = DpdkConfig {
         gateway: network.gateway,
         vlan: network.vlan,
+        hold_for: group.limits.packet_life / 2,
         clock: options.clock,
         ..DpdkConfig::new(wanted.from, network.prefix, device)
     };

@@ -34,6 +34,7 @@ pub mod measure;
 pub mod pace;
 pub mod pending;
 pub mod phases;
+pub mod program;
 pub mod progress;
 pub mod random;
 pub mod report;

@@ -14,7 +14,6 @@
 
 use core::num::NonZeroU64;
 use core::time::Duration;
-use std::thread;
 
 use dataplane::backend::Instant;
 use history_checker::history::{Operation, OperationKind, OperationOutcome};
@@ -113,7 +112,7 @@ impl<'a> Load<'a> {
         };
         // Waits end when they should, not up to 50 us later. A system that does not allow it is only less exact.
         let _ = set_current_timer_slack(Some(TIMER_SLACK));
-        thread::sleep(start.saturating_sub(sender.load.connections.client(0).now()));
+        sender.load.connections.rest_until(start);
         sender.run();
         sender.finish()
     }

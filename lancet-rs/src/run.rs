@@ -92,7 +92,23 @@ impl<'a> From<&'a Phase> for BeginPhase<'a> {
     }
 }
 
-/// Runs `plan` and adds up what its threads measured. Writes the history to a file when one is given, and shows progress
+/// What a thread's connections are made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The run's.
+    pub plan: &'a Plan,
+    /// Which thread this is, from 0: the one that calls, and sends later.
+    pub thread: u32,
+    /// The clients', with the clock of the run.
+    pub options: Options,
+    /// How late a repetition may be.
+    pub tick: Duration,
+}
+
+/// Makes a thread's connections.
+pub type Connect<'a> = dyn Fn(Opening<'_>) -> Result<Connections, ConnectionsError> + Sync + 'a;
+
+/// Runs `plan` over connections that `connect` makes ([`connect`] as the plan says), and adds up what its threads measured. Writes the history to a file when one is given, and shows progress
 /// meanwhile. Asked to `stop`, it ends early, with what was done until then ([`Measures::stopped_at`]).
 ///
 /// # Errors
@@ -103,6 +119,7 @@ pub fn run(
     history: Option<&Path>,
     progress: Progress,
     stop: &Stop,
+    connect: &Connect<'_>,
 ) -> Result<Measures, RunError> {
     let history_error = |source| RunError::History {
         file: history.map_or_else(String::new, |file| file.display().to_string()),
@@ -116,7 +133,7 @@ pub fn run(
             (Some(history), recorders.into_iter().map(Some).collect())
         }
     };
-    let measures = run_threads(plan, recorders, progress, stop)?;
+    let measures = run_threads(plan, recorders, progress, stop, connect)?;
     if let Some(history) = history {
         history.finish().map_err(history_error)?;
     }
@@ -128,6 +145,7 @@ fn run_threads(
     recorders: Vec<Option<Recorder>>,
     progress: Progress,
     stop: &Stop,
+    connect: &Connect<'_>,
 ) -> Result<Measures, RunError> {
     let (clock, epoch_ns) = clock();
     let gauges: Vec<Gauge> = recorders.iter().map(|_| Gauge::new()).collect();
@@ -140,7 +158,7 @@ fn run_threads(
             starts.push(start);
             let (connected, done) = (connected.clone(), done.clone());
             sending.push(scope.spawn(move || {
-                let connections = match connect(plan, clock, thread) {
+                let connections = match connect(Opening::new(plan, clock, thread)) {
                     Ok(connections) => connections,
                     Err(source) => return report(&connected, Some((thread, source))),
                 };
@@ -169,23 +187,35 @@ fn run_threads(
     })
 }
 
-fn connect(plan: &Plan, clock: Clock, thread: u32) -> Result<Connections, ConnectionsError> {
-    let options = Options {
-        group: plan.group,
-        plain: plan.plain,
-        connect_timeout: CONNECT_TIMEOUT,
-        request_timeout: plan.timeout,
-        retry_after: plan.retry_after,
-        open_max: usize::try_from(plan.open_per_session()).unwrap_or(0),
-        from: plan.from,
-        clock,
-        ..Options::default()
-    };
-    let tick = if plan.workload.request_max() > SHORT_MAX { TICK_OF_LONG } else { TICK };
-    let place = (plan.seed, thread);
+impl<'a> Opening<'a> {
+    fn new(plan: &'a Plan, clock: Clock, thread: u32) -> Self {
+        let options = Options {
+            group: plan.group,
+            plain: plan.plain,
+            connect_timeout: CONNECT_TIMEOUT,
+            request_timeout: plan.timeout,
+            retry_after: plan.retry_after,
+            open_max: usize::try_from(plan.open_per_session()).unwrap_or(0),
+            from: plan.from,
+            clock,
+            ..Options::default()
+        };
+        let tick = if plan.workload.request_max() > SHORT_MAX { TICK_OF_LONG } else { TICK };
+        Self { plan, thread, options, tick }
+    }
+}
+
+/// On the kernel's sockets or on DPDK, as the plan says.
+///
+/// # Errors
+///
+/// [`ConnectionsError`]: what was refused, or that nobody answers.
+pub fn connect(opening: Opening<'_>) -> Result<Connections, ConnectionsError> {
+    let Opening { plan, thread, options, tick } = opening;
     if let Some(wanted) = &plan.dpdk {
         return crate::dpdk::connect(plan, wanted, &options, tick);
     }
+    let place = (plan.seed, thread);
     Connections::open(&plan.cluster, &options, place, plan.sessions_per_thread, tick)
 }
 

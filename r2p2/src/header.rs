@@ -14,7 +14,7 @@
 //!
 //! Invariants:
 //! - W1. Parsing what was emitted gives the same value (tested in `tests/round_trips.rs`).
-//! - W2. Parsing never panics, whatever the bytes (tested in `tests/any_bytes.rs`).
+//! - W2. Parsing never panics, whatever the bytes (fuzz target `codecs`).
 
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

@@ -104,7 +104,7 @@ impl Addressing {
             in_software: Template::new(config, Offload::default(), TTL),
             offload,
             payload_max: config.payload_max(),
-            held: Held::new(config.payload_max()),
+            held: Held::new(config.payload_max(), config.hold_for),
             counters: AddressingCounters::default(),
         }
     }

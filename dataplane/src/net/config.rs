@@ -1,6 +1,7 @@
 //! What an operator may set of an interface, and the checked form that the rest uses.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
 
 use thiserror::Error;
 
@@ -11,6 +12,10 @@ use crate::udp::GROUPS_MAX;
 
 /// Smallest MTU: the packet that every IPv4 host takes (RFC 791, 3.1).
 const MTU_MIN: u16 = 576;
+/// How long packets wait for their neighbour if nothing else is said: half of the life of a packet in a cluster whose limits
+/// do not say otherwise.
+pub const HOLD_FOR: Duration = Duration::from_millis(50);
+
 /// Largest: a jumbo frame.
 const MTU_MAX: u16 = 9_216;
 
@@ -34,6 +39,10 @@ pub struct StackConfig {
     pub mtu: u16,
     /// Routers that a multicast packet may cross (its TTL): 1 keeps it on the network segment.
     pub multicast_ttl: u8,
+    /// How long a packet may wait for its neighbour: what is late is worth nothing, and an answer or a forwarded request
+    /// would be older on its arrival than its receiver can know (design HC3c, HC8): half of the life that the cluster's
+    /// limits give a packet, at most. The neighbour is looked for on.
+    pub hold_for: Duration,
     /// How memberships are reported; none: as the querier heard last asks for, and v3 where there is none.
     pub igmp: Option<IgmpVersion>,
 }
@@ -96,7 +105,8 @@ pub enum ConfigError {
 }
 
 impl StackConfig {
-    /// An untagged interface without gateway and groups, an MTU of 1500 and a multicast TTL of 1.
+    /// An untagged interface without gateway and groups, an MTU of 1500 and a multicast TTL of 1, that keeps packets for
+    /// [`HOLD_FOR`].
     #[must_use]
     pub fn new(mac: MacAddress, own: SocketAddrV4, prefix: u8) -> Self {
         Self {
@@ -108,6 +118,7 @@ impl StackConfig {
             groups: Vec::new(),
             mtu: 1_500,
             multicast_ttl: 1,
+            hold_for: HOLD_FOR,
             igmp: None,
         }
     }

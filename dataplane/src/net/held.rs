@@ -6,11 +6,6 @@ use core::time::Duration;
 use super::addressing::HEADERS_MAX;
 use crate::backend::Instant;
 
-/// How long a packet may wait: what is late is worth nothing, and an answer or a forwarded request would be older on its
-/// arrival than its receiver can know (design HC3c, HC8): half of the life that the cluster's limits give a packet. The
-/// neighbour is looked for on.
-pub(super) const HELD_FOR: Duration = Duration::from_millis(50);
-
 /// Packets kept, at most,
 const PACKETS: usize = 32;
 /// and for one next hop: a neighbour that is not there does not take all the room.
@@ -21,6 +16,8 @@ const PACKETS_PER_HOP: usize = 8;
 pub(super) struct Held {
     packets: Box<[Packet]>,
     count: usize,
+    /// How long each is kept.
+    hold_for: Duration,
 }
 
 /// A packet that waits.
@@ -38,7 +35,7 @@ pub(super) struct Packet {
 }
 
 impl Held {
-    pub(super) fn new(payload_max: usize) -> Self {
+    pub(super) fn new(payload_max: usize, hold_for: Duration) -> Self {
         let packet = || Packet {
             hop: Ipv4Addr::UNSPECIFIED,
             to: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
@@ -47,7 +44,7 @@ impl Held {
             buffer: vec![0; HEADERS_MAX + payload_max].into_boxed_slice(),
             len: 0,
         };
-        Self { packets: (0..PACKETS).map(|_| packet()).collect(), count: 0 }
+        Self { packets: (0..PACKETS).map(|_| packet()).collect(), count: 0, hold_for }
     }
 
     /// Copies a packet; none when there is no room, or it is too long.
@@ -69,7 +66,7 @@ impl Held {
         room[..head.len()].copy_from_slice(head);
         room[head.len()..].copy_from_slice(tail);
         (packet.hop, packet.to, packet.len) = (hop, to, len);
-        packet.until = now + HELD_FOR;
+        packet.until = now + self.hold_for;
         packet.is_asked = false;
         self.count += 1;
         Some(packet)

@@ -70,7 +70,7 @@ mod wire;
 pub use addressing::{Addressing, HEADERS_MAX, IPV4_HEADER_LEN, Offload, Payload, Refused};
 pub use bridge::{AGE_MAX, Bridge, LEARNED_MAX, Way, Why};
 pub use checksum::Sum;
-pub use config::{ConfigError, StackConfig};
+pub use config::{ConfigError, HOLD_FOR, StackConfig};
 pub use counters::{AddressingCounters, AddressingEvent, StackCounters, StackEvent};
 pub use mac::MacAddress;
 pub use membership::{IgmpVersion, macs_of_groups};

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "functions that only tests call")]
 
 #[cfg(feature = "dpdk")]
+mod ages;
+#[cfg(feature = "dpdk")]
 mod dpdk;
 #[cfg(feature = "dpdk")]
 #[path = "../dpdk/support.rs"]

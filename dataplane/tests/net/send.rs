@@ -241,6 +241,20 @@ fn the_first_packets_to_a_new_neighbour_are_kept_in_order() {
     assert_eq!(addressing.held(), 0);
 }
 
+/// A cluster whose limits give a packet a shorter life.
+#[test]
+fn kept_packets_are_given_up_when_they_were_told_to_be() {
+    let hold_for = Duration::from_millis(7);
+    let mut stack =
+        settled(Stack::new(StackConfig { hold_for, ..config(1) }, Duration::ZERO).unwrap());
+    let mut addressing = stack.addressing(Offload::default());
+    assert!(addressing.hold(NOW, host(9).into(), b"", b""));
+    assert_eq!(addressing.deadline(), Some(NOW + hold_for));
+    stack.take(NOW + hold_for, &arp_reply((mac(9), ip(9)), 1), DeviceSays::default());
+    addressing.release(NOW + hold_for, &mut |_| unreachable!("it is too late"));
+    assert_eq!(addressing.held(), 0);
+}
+
 #[test]
 fn kept_packets_are_bounded_and_given_up() {
     let mut stack = settled(stack(1));

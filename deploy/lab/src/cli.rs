@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hovercraft_config::Mode;
 
@@ -76,6 +77,12 @@ pub enum Command {
         warm: u64,
         /// Milliseconds of it.
         length: u64,
+    },
+    /// Step nodes and client of a lab in this process, or look whether that could be; used by `run --wire inproc`.
+    #[command(name = crate::inproc::STEP_NODES, hide = true)]
+    StepNodes {
+        /// The lab's directory.
+        directory: Option<PathBuf>,
     },
     /// Hold network namespaces open until ended; used by `up` and `run`.
     #[command(name = "hold-namespaces", hide = true)]
@@ -203,6 +210,9 @@ pub enum WireName {
     AfPacket,
     /// DPDK on a switch that is a process (virtio-user to vhost), with an uplink to clients on kernel UDP.
     Vhost,
+    /// DPDK in one process that steps nodes and client in turn, on a wire that copies; with `run` only. A killed node is one
+    /// that is no longer stepped.
+    Inproc,
 }
 
 /// Modes as typed.
@@ -262,12 +272,56 @@ impl std::str::FromStr for Target {
     }
 }
 
+impl Cluster {
+    /// That it can be left running.
+    ///
+    /// # Errors
+    ///
+    /// On a wire that only its own process reaches.
+    pub fn check_up(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.wire != Some(WireName::Inproc),
+            "--wire inproc: nodes and client are one process, and nobody else reaches the nodes; choose another wire, or `run`"
+        );
+        Ok(())
+    }
+}
+
+impl Run {
+    /// That nothing is asked for which one process with everything in it has not got.
+    ///
+    /// # Errors
+    ///
+    /// What that is.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let cluster = &self.cluster;
+        if cluster.wire != Some(WireName::Inproc) {
+            return Ok(());
+        }
+        let not_there = [
+            (self.keep, "--keep", "its client is one with the nodes and ends with the run"),
+            (self.load_program.is_some(), "--load-program", "the load is part of the process"),
+            (cluster.node_program.is_some(), "--node-program", "the nodes are this program"),
+            (
+                cluster.threads == Some(ThreadsName::Split),
+                "--threads split",
+                "one thread steps all nodes",
+            ),
+        ];
+        for (asked, option, why) in not_there {
+            ensure!(!asked, "{option}: not with --wire inproc: {why}");
+        }
+        Ok(())
+    }
+}
+
 impl From<WireName> for Wire {
     fn from(name: WireName) -> Self {
         match name {
             WireName::Udp => Self::Udp,
             WireName::AfPacket => Self::AfPacket,
             WireName::Vhost => Self::Vhost,
+            WireName::Inproc => Self::Inproc,
         }
     }
 }

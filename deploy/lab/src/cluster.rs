@@ -3,6 +3,7 @@
 //! [`Lab::up`] starts one and has the lock on it; what it started ends with it, unless [`Lab::keep`] was called: on an
 //! error, a panic or a signal, too (guard). [`View`] looks at a lab that is up, from any command.
 
+mod inproc;
 mod switch;
 
 use std::ffi::OsStr;
@@ -21,6 +22,7 @@ use hovercraft_config::{
 
 use crate::admin::{self, Answer, Status};
 use crate::ffi;
+use crate::inproc::LOG;
 use crate::network::{Namespaces, Network};
 use crate::process::Identity;
 use crate::state::{self, Directory, MARK, State};
@@ -28,6 +30,9 @@ use crate::wire::{self, Wire};
 
 /// How long processes may take to end by themselves.
 const PARTING: Duration = Duration::from_secs(2);
+
+/// How long the process of all nodes may take to start.
+const STARTING: Duration = Duration::from_secs(20);
 
 /// What a lab is to be.
 #[derive(Clone, Debug)]
@@ -188,6 +193,9 @@ impl Lab {
         if network == Network::Vhost {
             self.start_switch(&plan.switch_program, plan.ends_with_us)?;
         }
+        if network.is_one_process() {
+            return self.start_inproc(plan);
+        }
         for node in 1..=nodes {
             self.start_node(plan, node)?;
         }
@@ -218,7 +226,19 @@ impl Lab {
         ends_with_us: bool,
     ) -> anyhow::Result<Identity> {
         let log = File::create(self.directory.file(log))?;
-        command.stdout(log.try_clone()?).stderr(log);
+        command.stdout(log.try_clone()?);
+        self.spawn_speaking(command, network, log, ends_with_us)
+    }
+
+    /// The same, with an output that is the caller's to set: the log has its complaints.
+    fn spawn_speaking(
+        &mut self,
+        command: &mut Command,
+        network: Option<File>,
+        log: File,
+        ends_with_us: bool,
+    ) -> anyhow::Result<Identity> {
+        command.stderr(log);
         command.env(MARK, self.directory.path());
         state::detach(command);
         ffi::prepare(command, network, ends_with_us);
@@ -369,13 +389,6 @@ impl View {
         self.state.nodes.iter().map(|&(node, _)| node)
     }
 
-    /// Numbers of the nodes that live.
-    #[must_use]
-    pub fn living(&self) -> Vec<u8> {
-        let living = self.state.nodes.iter().filter(|(_, process)| process.is_alive());
-        living.map(|&(node, _)| node).collect()
-    }
-
     /// The process of a node.
     ///
     /// # Errors
@@ -392,7 +405,8 @@ impl View {
     ///
     /// When the node is dead or does not answer in time.
     pub fn ask(&self, node: u8, method: &str, path: &str) -> anyhow::Result<Answer> {
-        ensure!(self.process(node)?.is_alive(), "node {node} is dead");
+        self.process(node)?;
+        ensure!(self.living().contains(&node), "node {node} is dead");
         let namespaces = self.state.namespaces.as_ref();
         let network = namespaces.map(Namespaces::clients).transpose()?;
         admin::request(network, self.state.network.admin(node), method, path)
@@ -428,8 +442,12 @@ impl View {
     ///
     /// # Errors
     ///
-    /// When the lab's network is gone.
+    /// When the lab's network is gone, or is inside one process.
     pub fn client_command(&self, program: &OsStr, ends_with_us: bool) -> anyhow::Result<Command> {
+        ensure!(
+            !self.state.network.is_one_process(),
+            "nodes and client are one process: nobody else reaches the nodes"
+        );
         let mut command = Command::new(program);
         let namespaces = self.state.namespaces.as_ref();
         let network = namespaces.map(Namespaces::clients).transpose()?;
@@ -456,7 +474,9 @@ impl View {
     /// The last lines that a node logged.
     #[must_use]
     pub fn tail_of_log(&self, node: u8) -> String {
-        tail(&self.path.join(format!("node-{node}.log")), 15)
+        let is_one = self.state.network.is_one_process();
+        let log = if is_one { LOG.to_owned() } else { format!("node-{node}.log") };
+        tail(&self.path.join(log), 15)
     }
 }
 

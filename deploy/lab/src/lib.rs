@@ -4,7 +4,8 @@
 //! cli ─┬> run ───> load (lancet), evidence (for history-checker), report
 //!      ├> bench ─> floor (the kernel's own echo)
 //!      └────────> cluster ──> network (namespaces or loopback), state (what is left on disk), admin (asking nodes)
-//!                    └────────────> process, ffi (system calls)
+//!                    ├────────────> process, ffi (system calls)
+//!                    └────────────> inproc (all nodes and the load in one process)
 //! ```
 //!
 //! Invariants:
@@ -21,6 +22,7 @@ pub mod cluster;
 pub mod evidence;
 pub mod ffi;
 pub mod floor;
+pub mod inproc;
 pub mod load;
 pub mod network;
 pub mod process;

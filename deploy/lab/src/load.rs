@@ -3,9 +3,9 @@
 //! `lancet` prints one JSON object per second on standard output; that is read on a thread and handed over by a channel, so
 //! that the one who waits sees signals and the moment to kill a leader, too.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::cluster::Lab;
 use crate::ffi;
+use crate::inproc::LOG;
 
 /// How often the waiting looks up.
 const TURN: Duration = Duration::from_millis(20);
@@ -45,6 +46,11 @@ enum Event {
     },
     /// A second has passed.
     Progress(Tick),
+    /// A load inside the process of all nodes has ended.
+    Ended {
+        /// Whether it went through.
+        good: bool,
+    },
     /// Not for us.
     #[serde(other)]
     Other,
@@ -103,7 +109,8 @@ pub struct Phase {
 /// A load that goes on.
 #[derive(Debug)]
 pub struct Load {
-    child: Child,
+    /// None inside the process of all nodes.
+    child: Option<Child>,
     events: Receiver<Event>,
     /// The schedule's zero on the monotonic clock.
     began: Option<Duration>,
@@ -120,6 +127,24 @@ impl Plan {
         self.phases.iter().map(|(_, length)| *length).sum()
     }
 
+    /// What `lancet` is told: where it finds the cluster, and puts history and report.
+    fn words(&self, files: [&Path; 3]) -> anyhow::Result<Vec<String>> {
+        let text = |file: &Path| file.to_str().map(str::to_owned);
+        let texts: Option<Vec<String>> = files.into_iter().map(text).collect();
+        let texts = texts.context("the lab's directory has a name that is no text")?;
+        let [config, history, report] = [0, 1, 2].map(|place| texts[place].clone());
+        let named = [
+            ("--config", config),
+            ("--rate", self.rate.to_string()),
+            ("--phases", self.phases_text()),
+            ("--workload", self.workload.clone()),
+            ("--history", history),
+            ("--json", report),
+            ("--progress", "json".to_owned()),
+        ];
+        Ok(named.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect())
+    }
+
     fn phases_text(&self) -> String {
         let entries =
             self.phases.iter().map(|(name, length)| format!("{name}:{}ms", length.as_millis()));
@@ -128,34 +153,24 @@ impl Plan {
 }
 
 impl Load {
-    /// Starts the load where the lab's clients are.
+    /// Starts the load where the lab's clients are: as a process, or inside that of all nodes.
     ///
     /// # Errors
     ///
-    /// When the program cannot be started.
-    pub fn start(lab: &Lab, plan: &Plan) -> anyhow::Result<Self> {
-        let program = plan.program.display();
-        ensure!(
-            plan.program.is_file(),
-            "no program {program}; build it with `cargo build --release`"
-        );
+    /// When it cannot be started.
+    pub fn start(lab: &mut Lab, plan: &Plan) -> anyhow::Result<Self> {
         let file = |name: &str| lab.view.path.join(name);
-        let (log, report, history) =
-            (file("lancet.log"), file("lancet.json"), file("history.jsonl"));
-        let mut command = lab.client_command(plan.program.as_os_str())?;
-        let argument = |command: &mut std::process::Command, name: &str, value: &OsStr| {
-            command.arg(name).arg(value);
+        let (report, history) = (file("lancet.json"), file("history.jsonl"));
+        let words = plan.words([&file("cluster.ron"), &history, &report])?;
+        let network = lab.view.state.network;
+        let (child, out, log) = if network.is_one_process() {
+            let log = file(LOG);
+            (None, lab.start_load_inside(inside(words, network.client()))?, log)
+        } else {
+            let log = file("lancet.log");
+            let (child, out) = beside(lab, &plan.program, &words, &log)?;
+            (Some(child), out, log)
         };
-        argument(&mut command, "--config", file("cluster.ron").as_os_str());
-        argument(&mut command, "--rate", plan.rate.to_string().as_ref());
-        argument(&mut command, "--phases", plan.phases_text().as_ref());
-        argument(&mut command, "--workload", plan.workload.as_ref());
-        argument(&mut command, "--history", history.as_os_str());
-        argument(&mut command, "--json", report.as_os_str());
-        argument(&mut command, "--progress", "json".as_ref());
-        command.stdout(Stdio::piped()).stderr(File::create(&log)?);
-        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
-        let out = child.stdout.take().context("the load generator has no output")?;
         Ok(Self { child, events: read_events(out), began: None, log, report, history })
     }
 
@@ -178,6 +193,11 @@ impl Load {
                 }
                 Ok(Event::Progress(tick)) => show(&tick),
                 Ok(Event::Other) => {}
+                Ok(Event::Ended { good }) => {
+                    let fits = until.is_none() && good;
+                    ensure!(fits, "the load ended badly, or early:\n{}", self.last_words());
+                    return Ok(());
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     let status = self.end(interrupted)?;
@@ -204,9 +224,13 @@ impl Load {
     }
 
     fn end(&mut self, interrupted: &dyn Fn() -> bool) -> anyhow::Result<ExitStatus> {
+        let last_words = self.last_words();
+        let child = self.child.as_mut();
+        let child =
+            child.with_context(|| format!("the process of the nodes ended:\n{last_words}"))?;
         loop {
             ensure!(!interrupted(), "interrupted");
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = child.try_wait()? {
                 return Ok(status);
             }
             thread::sleep(TURN);
@@ -218,6 +242,30 @@ impl Load {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
+}
+
+/// What a load takes that runs where the nodes are: the only client of its wire.
+fn inside(mut words: Vec<String>, from: IpAddr) -> Vec<String> {
+    let more = ["--sessions", "1", "--from", &from.to_string()];
+    words.extend(more.map(str::to_owned));
+    words.insert(0, "lancet".to_owned());
+    words
+}
+
+/// A load that is a process, where the lab's clients are.
+fn beside(
+    lab: &Lab,
+    program: &Path,
+    words: &[String],
+    log: &Path,
+) -> anyhow::Result<(Child, ChildStdout)> {
+    let name = program.display();
+    ensure!(program.is_file(), "no program {name}; build it with `cargo build --release`");
+    let mut command = lab.client_command(program.as_os_str())?;
+    command.args(words).stdout(Stdio::piped()).stderr(File::create(log)?);
+    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    let out = child.stdout.take().context("the load generator has no output")?;
+    Ok((child, out))
 }
 
 fn read_report(file: &Path) -> anyhow::Result<Report> {

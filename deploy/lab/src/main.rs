@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use clap::Parser as _;
 use hovercraft_lab::cli::{self, Cli, Command, IdleName, Target, ThreadsName, WhereName, WireName};
 use hovercraft_lab::cluster::{self, Lab, Plan, View};
 use hovercraft_lab::wire::{self, Wire};
-use hovercraft_lab::{bench, ffi, floor, network, run};
+use hovercraft_lab::{bench, ffi, floor, inproc, network, run};
+#[cfg(feature = "dpdk")]
+use hovercraft_node::Services;
 
 fn main() -> ExitCode {
     match dispatch(Cli::parse()) {
@@ -45,9 +47,20 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             let [warm, length] = [warm, length].map(Duration::from_millis);
             floor::print(&floor::load(floor::Load { to, open, request, warm, length })?)?;
         }
+        Command::StepNodes { directory } => step_nodes(directory.as_deref())?,
         Command::Hold { count } => network::hold(count)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "dpdk")]
+fn step_nodes(directory: Option<&Path>) -> anyhow::Result<()> {
+    inproc::run(&Services::new().with_ours(), directory)
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn step_nodes(_directory: Option<&Path>) -> anyhow::Result<()> {
+    inproc::not_built()
 }
 
 /// What joins nodes with `--wire vhost`.
@@ -84,13 +97,15 @@ fn plan(
         lab_program: std::env::current_exe()?,
         ends_with_us,
     };
-    let polls = wire::choose(&plan)?.0.is_dpdk();
+    let network = wire::choose(&plan)?.0;
+    let polls = network.is_dpdk();
     let nodes = usize::from(options.nodes);
     // A thread that polls without pause wants a core; a core that several share is better slept on, or given away by
     // threads that have no other way to look at their device.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let rich = cores > 2 * nodes;
-    let threads = if polls && !rich { ThreadsName::Inline } else { ThreadsName::Split };
+    let one = network.is_one_process() || polls && !rich;
+    let threads = if one { ThreadsName::Inline } else { ThreadsName::Split };
     let idle = if polls || rich { IdleName::Yield } else { IdleName::Sleep };
     plan.threads = options.threads.unwrap_or(threads).word().to_owned();
     plan.idle = options.idle.unwrap_or(idle).word().to_owned();
@@ -99,6 +114,7 @@ fn plan(
 
 fn up(name: &str, options: &cli::Cluster) -> anyhow::Result<()> {
     ffi::catch_signals()?;
+    options.check_up()?;
     let plan = plan(name, options, false, false)?;
     let mut lab = Lab::up(&plan, &mut |line| eprintln!("{line}"))?;
     lab.wait_for_leader(run::ELECTION, &|| ffi::caught().is_some())?;
@@ -109,6 +125,7 @@ fn up(name: &str, options: &cli::Cluster) -> anyhow::Result<()> {
 
 fn run(name: &str, options: &cli::Run) -> anyhow::Result<ExitCode> {
     ffi::catch_signals()?;
+    options.check()?;
     let load_program = match &options.load_program {
         Some(program) => program.clone(),
         None => beside_us("lancet")?,
@@ -204,17 +221,17 @@ fn status(view: &View, json: bool) -> anyhow::Result<()> {
 }
 
 fn kill(view: &View, target: Target, signal: i32) -> anyhow::Result<()> {
-    let (process, name) = match target {
-        Target::Switch => (view.switch()?, "the switch".to_owned()),
-        Target::Node(node) => (view.process(node)?, format!("node {node}")),
+    let (was_alive, name) = match target {
+        Target::Switch => (view.switch()?.signal(signal)?, "the switch".to_owned()),
+        Target::Node(node) => (view.kill(node, signal)?, format!("node {node}")),
         Target::Leader => {
             let leader = view.agreed_leader().flatten();
             let leader = leader
                 .context("the living nodes name no common leader; see `hovercraft-lab status`")?;
-            (view.process(leader)?, format!("node {leader}"))
+            (view.kill(leader, signal)?, format!("node {leader}"))
         }
     };
-    ensure!(process.signal(signal)?, "{name} is dead already");
+    ensure!(was_alive, "{name} is dead already");
     println!("sent signal {signal} to {name}");
     Ok(())
 }

@@ -66,6 +66,11 @@ pub enum Network {
     AfPacket,
     /// A namespace each, the nodes on DPDK at a switch that is a process.
     Vhost,
+    /// Nodes and client in one process on DPDK ([`crate::inproc`]), administered on loopback addresses `127.71.N.x`.
+    Inproc {
+        /// Which of the loopback networks.
+        number: u8,
+    },
     /// Loopback addresses `127.71.N.x` of the host.
     Loopback {
         /// Which of the loopback networks.
@@ -87,8 +92,8 @@ impl Network {
     #[must_use]
     fn host(self, host: u8) -> IpAddr {
         IpAddr::V4(match self {
-            Self::Namespaces | Self::AfPacket | Self::Vhost => Ipv4Addr::new(10, 71, 0, host),
             Self::Loopback { number } => Ipv4Addr::new(127, 71, number, host),
+            _ => Ipv4Addr::new(10, 71, 0, host),
         })
     }
 
@@ -96,6 +101,7 @@ impl Network {
     fn admin_host(self, host: u8) -> IpAddr {
         match self {
             Self::AfPacket | Self::Vhost => IpAddr::V4(Ipv4Addr::new(10, 72, 0, host)),
+            Self::Inproc { number } => Self::Loopback { number }.host(host),
             Self::Namespaces | Self::Loopback { .. } => self.host(host),
         }
     }
@@ -103,13 +109,25 @@ impl Network {
     /// Whether each node has a namespace.
     #[must_use]
     pub fn has_namespaces(self) -> bool {
-        !matches!(self, Self::Loopback { .. })
+        !matches!(self, Self::Loopback { .. } | Self::Inproc { .. })
     }
 
     /// Whether the nodes are on DPDK.
     #[must_use]
     pub fn is_dpdk(self) -> bool {
-        matches!(self, Self::AfPacket | Self::Vhost)
+        matches!(self, Self::AfPacket | Self::Vhost | Self::Inproc { .. })
+    }
+
+    /// Whether all nodes are one process.
+    #[must_use]
+    pub fn is_one_process(self) -> bool {
+        matches!(self, Self::Inproc { .. })
+    }
+
+    /// Where a client sends from, where it is no matter of the kernel's.
+    #[must_use]
+    pub fn client(self) -> IpAddr {
+        self.host(CLIENT_HOST)
     }
 
     /// In a word, for programs.
@@ -119,6 +137,7 @@ impl Network {
             Self::Namespaces => "udp",
             Self::AfPacket => "af_packet",
             Self::Vhost => "vhost",
+            Self::Inproc { .. } => "inproc",
             Self::Loopback { .. } => "loopback",
         }
     }
@@ -151,8 +170,8 @@ impl Network {
     #[must_use]
     pub fn multicast(self) -> SocketAddr {
         let number = match self {
-            Self::Namespaces | Self::AfPacket | Self::Vhost => 1,
             Self::Loopback { number } => number,
+            _ => 1,
         };
         SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 71, number)), DATA_PORT)
     }
@@ -173,6 +192,11 @@ impl Network {
             Self::Vhost => {
                 "nodes on DPDK (net_virtio_user, no hugepages) at a switch that is a process (net_vhost), each in a network \
                  namespace of its own (10.71.0.0/24), real IP multicast; clients on kernel UDP, over an uplink of the switch"
+                    .to_owned()
+            }
+            Self::Inproc { .. } => {
+                "nodes and client on DPDK (net_ring, no hugepages) in one process, stepped in turn by one thread, on a wire that \
+                 copies; a killed node is one that is no longer stepped, its memory dropped"
                     .to_owned()
             }
             Self::Loopback { number } => format!(

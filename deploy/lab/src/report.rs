@@ -10,7 +10,8 @@ use crate::load::{self, Tick};
 /// The result of a run. The fields are public and stay as they are: programs read them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
-    /// What packets went over: `af_packet` or `vhost` (nodes on DPDK), `udp` (kernel, a namespace for each node) or `loopback`.
+    /// What packets went over: `af_packet` or `vhost` (nodes on DPDK), `inproc` (DPDK, all in one process), `udp` (kernel, a
+    /// namespace for each node) or `loopback`.
     pub wire: &'static str,
     /// In order of time.
     pub phases: Vec<Phase>,

@@ -137,10 +137,14 @@ fn drive(
         running.wait(Some(load.phases[0].1), &mut show, interrupted)?;
         // The one that leads now: it may have changed since the beginning.
         let now = leader_now(lab, interrupted)?;
-        let process = lab.view.process(now)?;
-        ensure!(process.signal(libc::SIGKILL)?, "node {now} had ended by itself");
+        ensure!(lab.view.kill(now, libc::SIGKILL)?, "node {now} had ended by itself");
         screen.clear();
-        println!("killed node {now}, the leader, with SIGKILL");
+        let how = if lab.view.state.network.is_one_process() {
+            "it is no longer stepped, its memory is dropped"
+        } else {
+            "with SIGKILL"
+        };
+        println!("killed node {now}, the leader, {how}");
     }
     running.wait(None, &mut |tick| screen.show(&live(tick, total)), interrupted)?;
     screen.clear();

@@ -65,7 +65,11 @@ impl State {
     /// Every process recorded, the nodes before the switch and the holder of their namespaces.
     fn processes(&self) -> Vec<Identity> {
         let holder = self.namespaces.iter().map(|namespaces| namespaces.holder);
-        self.nodes.iter().map(|&(_, process)| process).chain(self.switch).chain(holder).collect()
+        let nodes = self.nodes.iter().map(|&(_, process)| process);
+        let mut processes: Vec<Identity> = nodes.chain(self.switch).chain(holder).collect();
+        // All nodes may be one.
+        processes.dedup();
+        processes
     }
 
     /// Whether any of its processes runs.

@@ -11,6 +11,7 @@ use hovercraft_config::Idle;
 
 use crate::cluster::Plan;
 use crate::ffi;
+use crate::inproc::STEP_NODES;
 use crate::network::{self, Network, UPLINK};
 
 /// Wires that can be asked for.
@@ -22,6 +23,8 @@ pub enum Wire {
     AfPacket,
     /// DPDK at a switch that is a process, with an uplink to clients on the kernel's UDP.
     Vhost,
+    /// DPDK in one process that steps nodes and client in turn.
+    Inproc,
 }
 
 /// Memory of a node on DPDK, in MiB: its packets. No hugepages: a killed node would leave them behind.
@@ -29,6 +32,10 @@ const MEMORY: &str = "256";
 
 /// The same, of the switch.
 const SWITCH_MEMORY: &str = "256";
+
+/// The same, of the process of all nodes.
+#[cfg(feature = "dpdk")]
+const MEMORY_OF_ALL: &str = "512";
 
 /// Longest path of a socket, in bytes (`sockaddr_un`, with its zero).
 const SOCKET_MAX: usize = 107;
@@ -47,6 +54,10 @@ pub fn choose(plan: &Plan) -> anyhow::Result<(Network, Vec<String>)> {
         let is_kernel = matches!(plan.wire, None | Some(Wire::Udp));
         ensure!(is_kernel, "DPDK has no way to loopback addresses");
         return Ok((loopback, Vec::new()));
+    }
+    if plan.wire == Some(Wire::Inproc) {
+        inproc_possible(&plan.lab_program)?;
+        return Ok((Network::Inproc { number }, Vec::new()));
     }
     let namespaces = network::namespaces_possible();
     let wire = match (plan.wire, namespaces) {
@@ -79,10 +90,25 @@ pub fn choose(plan: &Plan) -> anyhow::Result<(Network, Vec<String>)> {
 /// How long a program may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Time between two looks at a process that starts or ends.
+pub(crate) const LOOK: Duration = Duration::from_millis(1);
+
+/// Whether this program of ours can step nodes on DPDK.
+fn inproc_possible(program: &Path) -> anyhow::Result<()> {
+    ask(program, &[STEP_NODES])
+}
+
 /// Whether this program, a node's or the switch's, can be on DPDK beside clients in the kernel.
 fn dpdk_possible(program: &Path) -> anyhow::Result<()> {
+    ask(program, &["--dpdk", "--", "--version"])?;
+    let version = Command::new("ethtool").arg("--version").stdin(Stdio::null()).output();
+    version.map(drop).context("the program `ethtool` is missing (Debian package ethtool)")
+}
+
+/// Runs a program that says whether it can do something; the reason if it cannot.
+fn ask(program: &Path, words: &[&str]) -> anyhow::Result<()> {
     let mut asked = Command::new(program);
-    asked.args(["--dpdk", "--", "--version"]).stdin(Stdio::null());
+    asked.args(words).stdin(Stdio::null());
     let asked = asked.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut asked = asked.with_context(|| format!("cannot run {}", program.display()))?;
     let deadline = Instant::now() + PATIENCE;
@@ -90,17 +116,17 @@ fn dpdk_possible(program: &Path) -> anyhow::Result<()> {
         if Instant::now() > deadline {
             let _ = asked.kill();
             let _ = asked.wait();
-            bail!("{} --dpdk -- --version does not end", program.display());
+            bail!("{} {} does not end", program.display(), words.join(" "));
         }
-        thread::sleep(Duration::from_millis(1));
+        thread::sleep(LOOK);
     }
     let asked = asked.wait_with_output()?;
     if !asked.status.success() {
         let said = String::from_utf8_lossy(&asked.stderr);
-        bail!("{}", said.lines().next().unwrap_or("the program knows no --dpdk"));
+        let first = said.lines().next();
+        bail!("{}", first.unwrap_or("the program says nothing of DPDK"));
     }
-    let version = Command::new("ethtool").arg("--version").stdin(Stdio::null()).output();
-    version.map(drop).context("the program `ethtool` is missing (Debian package ethtool)")
+    Ok(())
 }
 
 impl Network {
@@ -111,7 +137,7 @@ impl Network {
             return vec!["--udp".to_owned()];
         }
         let lcores = if threads == "inline" { 1 } else { 2 };
-        let mut words = eal(lcores, MEMORY);
+        let mut words = dpdk(lcores, MEMORY);
         if self == Self::AfPacket {
             words.extend(["--vdev", "net_af_packet0,iface=eth0"].map(str::to_owned));
         }
@@ -147,7 +173,7 @@ impl Network {
         nodes: impl Iterator<Item = u8>,
         idle: Idle,
     ) -> anyhow::Result<Vec<String>> {
-        let mut words = eal(1, SWITCH_MEMORY);
+        let mut words = dpdk(1, SWITCH_MEMORY);
         let uplink = format!("net_af_packet0,iface={UPLINK}");
         let admin = self.switch_admin().to_string();
         let idle = match idle {
@@ -167,22 +193,42 @@ impl Network {
     }
 }
 
+/// The EAL's arguments of the process of all nodes.
+#[cfg(feature = "dpdk")]
+pub(crate) fn eal_of_inproc() -> Vec<String> {
+    eal(1, MEMORY_OF_ALL)
+}
+
+/// The choice of DPDK on a command line, with its own arguments.
+fn dpdk(lcores: u8, memory: &str) -> Vec<String> {
+    let choice = ["--dpdk".to_owned()];
+    choice.into_iter().chain(eal(lcores, memory)).collect()
+}
+
 /// DPDK's own arguments, for threads that may run on any core: several processes share them here, which is no worse than a
 /// core for each.
 fn eal(lcores: u8, memory: &str) -> Vec<String> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let each = (0..lcores).map(|lcore| format!("{lcore}@(0-{})", cores - 1));
     let lcores = each.collect::<Vec<_>>().join(",");
-    let words = ["--dpdk", "--lcores", &lcores, "--no-huge", "-m", memory, "--no-pci"];
+    let words = ["--lcores", &lcores, "--no-huge", "-m", memory, "--no-pci"];
     words.into_iter().chain(["--no-shconf", "--no-telemetry"]).map(str::to_owned).collect()
 }
 
 /// Where a node and the switch meet.
 fn socket(directory: &Path, node: u8) -> anyhow::Result<String> {
-    let path = directory.join(format!("switch-{node}.sock"));
-    let path = path.to_str().filter(|path| path.len() <= SOCKET_MAX && !path.contains(','));
-    path.map(str::to_owned).with_context(|| {
-        let directory = directory.display();
-        format!("{directory}: a socket's path takes {SOCKET_MAX} bytes and no comma; set XDG_RUNTIME_DIR, or choose a shorter --name")
+    check_socket(&directory.join(format!("switch-{node}.sock")))
+}
+
+/// The path of a socket, if it can be one.
+///
+/// # Errors
+///
+/// When it is too long.
+pub(crate) fn check_socket(path: &Path) -> anyhow::Result<String> {
+    let text = path.to_str().filter(|path| path.len() <= SOCKET_MAX && !path.contains(','));
+    text.map(str::to_owned).with_context(|| {
+        let path = path.display();
+        format!("{path}: a socket's path takes {SOCKET_MAX} bytes and no comma; set XDG_RUNTIME_DIR, or choose a shorter --name")
     })
 }

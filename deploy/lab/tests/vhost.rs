@@ -1,4 +1,4 @@
-//! Real nodes on DPDK at a switch that is a process, whose leader, and whose switch, is killed with -9.
+//! Real nodes on DPDK at a switch that is a process, which is killed with -9. (`quickstart.rs` kills leaders there.)
 //!
 //! One test after the other, since each cluster wants the machine for itself. The programs are those of
 //! `cargo build --release --features hovercraft-node/dpdk`.
@@ -6,68 +6,25 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hovercraft_config::{Idle, Mode};
+use hovercraft_config::Idle;
 use hovercraft_lab::cluster::{Lab, Plan};
 use hovercraft_lab::network::Network;
-use hovercraft_lab::wire::{self, Wire};
-use hovercraft_lab::{process, run};
+use hovercraft_lab::process;
+use hovercraft_lab::wire::Wire;
+use support::{alone, program, real};
 
 /// Nodes of each cluster.
 const NODES: u8 = 3;
 
-/// Longest gap between acknowledged writes that is still a fail-over and not a stall: ten election timeouts, for the
-/// machine may be busy with other things.
-const FAILOVER_MAX_MS: f64 = 3_000.0;
-
 /// How long anything may take that is to come by itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Where release builds go, as `deploy/quickstart.sh` has it.
-fn program(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let ours = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
-    target.unwrap_or_else(ours).join("release").join(name)
-}
-
-/// A plan for real nodes; none, with the reason on standard error, where there is no root or no DPDK.
 fn plan(test: &str) -> Option<Plan> {
-    let plan = Plan {
-        name: format!("t{}-{test}", std::process::id()),
-        mode: Mode::Hovercraft,
-        nodes: NODES,
-        service: "kv".to_owned(),
-        threads: "inline".to_owned(),
-        idle: "yield".to_owned(),
-        audit: true,
-        small_tables: false,
-        loopback: false,
-        wire: Some(Wire::Vhost),
-        node_program: program("hovercraft-node"),
-        switch_program: program("hovercraft-switch"),
-        lab_program: env!("CARGO_BIN_EXE_hovercraft-lab").into(),
-        ends_with_us: true,
-    };
-    match wire::choose(&plan) {
-        Ok((network, _)) => {
-            assert_eq!(network, Network::Vhost);
-            Some(plan)
-        }
-        Err(why) => {
-            eprintln!("NOT RUN: {why:#}");
-            None
-        }
-    }
+    real(test, Wire::Vhost)
 }
 
 fn up(plan: &Plan) -> Lab {
@@ -106,34 +63,6 @@ fn metric(lab: &Lab, line: &str) -> u64 {
     let text = String::from_utf8(body).unwrap();
     let found = text.lines().find_map(|known| known.strip_prefix(line)?.trim().parse().ok());
     found.unwrap_or_else(|| panic!("no {line} in\n{text}"))
-}
-
-#[test]
-fn a_leader_killed_under_load_loses_nothing() {
-    let _alone = alone();
-    let Some(cluster) = plan("leader") else { return };
-    let json = std::env::temp_dir().join(format!("{}.json", cluster.name));
-    let directory = support::directory(&cluster.name);
-    let plan = run::Plan {
-        cluster,
-        load_program: program("lancet"),
-        rate: 500,
-        length: Duration::from_secs(6),
-        keep: false,
-        json: Some(json.clone()),
-    };
-    // A switch that had died with the leader would be an error here.
-    assert!(run::run(&plan, &|| false).unwrap());
-    let outcome: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-    std::fs::remove_file(json).unwrap();
-    for nothing in ["undecided", "acknowledged_lost", "executed_twice"] {
-        assert_eq!(outcome[nothing], 0, "{outcome}");
-    }
-    assert_eq!((&outcome["linearizable"], &outcome["wire"]), (&true.into(), &"vhost".into()));
-    assert!(outcome["failover_ms"].as_f64().unwrap() < FAILOVER_MAX_MS, "{outcome}");
-    assert!(outcome["operations"].as_u64().unwrap() > 2_000, "{outcome}");
-    assert!(!directory.exists(), "something is left");
 }
 
 #[test]

@@ -38,6 +38,13 @@ const TASKS: &[Task] = &[
         features: "planted",
         arguments: &[],
     },
+    Task {
+        name: "fuzz",
+        what: "any bytes into every parser and into the replica, under libFuzzer",
+        package: "hovercraft-fuzz",
+        features: "driver",
+        arguments: &[],
+    },
 ];
 
 fn main() -> ExitCode {

@@ -20,7 +20,7 @@ use crate::node::Node;
 use crate::report::Totals;
 
 /// Time between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Time between two lines about losses.
 const LOSSES_EVERY: Duration = Duration::from_secs(10);
@@ -83,7 +83,7 @@ fn hand_over(handle: &Handle, signals: &EndSignals) {
 
 /// What was last written down.
 #[derive(Debug)]
-struct Watch {
+pub(crate) struct Watch {
     last: Option<View>,
     /// Whether the operator was told of the service's end, and of an unanswered look.
     told_stopped: bool,
@@ -95,7 +95,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             last: None,
             told_stopped: false,
@@ -106,7 +106,7 @@ impl Watch {
         }
     }
 
-    fn look(&mut self, handle: &Handle, now: Instant) {
+    pub(crate) fn look(&mut self, handle: &Handle, now: Instant) {
         match handle.view() {
             Ok(view) => {
                 if core::mem::take(&mut self.told_silent) {
@@ -226,6 +226,7 @@ fn is_of_ill(name: &str) -> bool {
         "device_missed",
         "device_no_buffer",
         "device_losses",
+        "device_refusals",
     ];
     name.starts_with("dropped") || named.contains(&name)
 }

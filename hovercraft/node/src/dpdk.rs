@@ -93,7 +93,12 @@ pub(crate) fn core(lcore: &Lcore) -> Option<usize> {
     }
 }
 
-fn config(plan: &Plan, device: dataplane::dpdk::port::Device, clock: Clock) -> DpdkConfig {
+/// What the port of the plan's member is opened with.
+pub(crate) fn config(
+    plan: &Plan,
+    device: dataplane::dpdk::port::Device,
+    clock: Clock,
+) -> DpdkConfig {
     let network = plan.group.node.dpdk;
     let multicast = plan.group.multicast.filter(|_| plan.group.mode == Mode::Hovercraft);
     let mut config = DpdkConfig {
@@ -101,6 +106,8 @@ fn config(plan: &Plan, device: dataplane::dpdk::port::Device, clock: Clock) -> D
         vlan: network.vlan,
         groups: multicast.into_iter().collect(),
         mac: None::<MacAddress>,
+        // The other half is for the way (HC3c, HC8).
+        hold_for: plan.group.limits.packet_life / 2,
         clock,
         ..DpdkConfig::new(plan.member.data, network.prefix, device)
     };
@@ -108,4 +115,25 @@ fn config(plan: &Plan, device: dataplane::dpdk::port::Device, clock: Clock) -> D
     config.port.rx_descriptors = network.receive_descriptors;
     config.port.tx_descriptors = network.transmit_descriptors;
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use dataplane::dpdk::port::Device;
+
+    use super::*;
+    use crate::testing::cluster;
+
+    /// HC3c, HC8: what waited for longer at its sender would be older than its receiver can know.
+    #[test]
+    fn packets_wait_for_a_neighbour_no_longer_than_the_limits_allow() {
+        for (limits, hold_for) in [("", 50), ("limits: (packet_life: \"30ms\"),", 15)] {
+            let plan = Plan::new(cluster(3, limits), None, Some(1)).unwrap();
+            let device = Device::Named("net_null0".to_owned());
+            let config = config(&plan, device, Clock::start());
+            assert_eq!(config.hold_for, Duration::from_millis(hold_for));
+        }
+    }
 }

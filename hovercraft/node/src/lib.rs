@@ -18,7 +18,8 @@
 //! | control | signals, logs | `control.rs` |
 //! | admin | HTTP for tools | [`admin`] |
 //!
-//! Beside it, the switch that joins nodes of one machine where no card does: [`switch`].
+//! Beside it, the switch that joins nodes of one machine where no card does: [`switch`]; and nodes without threads, of which
+//! one thread takes the turns: [`stepped`].
 //!
 //! Invariants:
 //! - The first two share nothing but a ring, a few numbers and mailboxes (`link.rs`), and never log.
@@ -50,6 +51,7 @@ mod plan;
 pub mod report;
 mod services;
 mod settings;
+pub mod stepped;
 pub mod switch;
 #[cfg(test)]
 mod testing;

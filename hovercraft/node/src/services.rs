@@ -3,10 +3,13 @@
 use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use dataplane::udp::BufferSizes;
 use hovercraft_config::{Cluster, Group, Resources};
+use kv::Kv;
 use r2p2::service::Service;
+use synthetic::{Pace, Synthetic};
 use tracing::{error, info, warn};
 
 use crate::cli::{self, BackEnd, CliError, NodeArgs};
@@ -14,8 +17,9 @@ use crate::control::{self, Ended};
 use crate::ffi::EndSignals;
 use crate::node::{Node, StartError, Wire};
 use crate::plan::{self, DpdkOptions, Plan, PlanError};
+use crate::stepped::{AnyQueue, Attendant, StepError, Stepped};
 use crate::threads::Started;
-use crate::{doctor, logs, words};
+use crate::{doctor, logs, stepped, words};
 
 /// Exit code when a node could not start or go on.
 const FAILED: u8 = 1;
@@ -25,10 +29,20 @@ pub(crate) const WRONG: u8 = 2;
 /// Starts a node with one kind of service.
 type Starter = Box<dyn Fn(Plan) -> Result<Node, StartError>>;
 
+/// Makes one that is stepped.
+type Stepper = Box<dyn Fn(Plan, [AnyQueue; 2]) -> Result<(Stepped, Attendant), StartError>>;
+
 /// Services by the name that `service` has in cluster.ron.
 #[derive(Default)]
 pub struct Services {
-    starters: Vec<(&'static str, Starter)>,
+    known: Vec<Known>,
+}
+
+/// One of them.
+struct Known {
+    name: &'static str,
+    starter: Starter,
+    stepper: Stepper,
 }
 
 impl Services {
@@ -45,29 +59,52 @@ impl Services {
         name: &'static str,
         make: impl Fn(&Group) -> S + 'static,
     ) -> Self {
+        let make = Rc::new(make);
+        let again = Rc::clone(&make);
         let starter = move |plan: Plan| {
             let service = make(&plan.group);
             Node::start(plan, service)
         };
-        self.starters.push((name, Box::new(starter)));
+        let stepper = move |plan: Plan, queues| {
+            let service = again(&plan.group);
+            stepped::start(plan, service, queues)
+        };
+        self.known.push(Known { name, starter: Box::new(starter), stepper: Box::new(stepper) });
         self
     }
 
-    fn starter(&self, name: &str) -> Option<&Starter> {
-        self.starters.iter().find(|(known, _)| *known == name).map(|(_, starter)| starter)
+    /// And those that come with HovercRaft: `kv` and `synthetic`.
+    #[must_use]
+    pub fn with_ours(self) -> Self {
+        self.with("kv", |_| Kv::default()).with("synthetic", |_| Synthetic::new(Pace::measure()))
     }
 
-    /// Whether the group's service is here.
-    fn check(&self, cluster: &Cluster, group: &Group) -> Result<(), PlanError> {
-        if self.starter(&group.service).is_some() {
-            return Ok(());
-        }
-        let known: Vec<&str> = self.starters.iter().map(|(name, _)| *name).collect();
-        Err(PlanError::Service {
-            file: cluster.file.display().to_string(),
-            group: group.name.clone(),
-            service: group.service.clone(),
-            known: known.join(", "),
+    /// Makes a node of the plan's service, whose turns are the caller's to take. Packets are received and sent by its
+    /// network half over the first of the queues, answers sent by its application half over the second.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError`]: no such service here, or the admin address cannot be had.
+    pub fn step(
+        &self,
+        plan: Plan,
+        queues: [AnyQueue; 2],
+    ) -> Result<(Stepped, Attendant), StepError> {
+        let known = self.find(&plan.cluster, &plan.group)?;
+        Ok((known.stepper)(plan, queues)?)
+    }
+
+    /// The group's service, if it is here.
+    fn find(&self, cluster: &Cluster, group: &Group) -> Result<&Known, PlanError> {
+        let found = self.known.iter().find(|known| known.name == group.service);
+        found.ok_or_else(|| {
+            let names: Vec<&str> = self.known.iter().map(|known| known.name).collect();
+            PlanError::Service {
+                file: cluster.file.display().to_string(),
+                group: group.name.clone(),
+                service: group.service.clone(),
+                known: names.join(", "),
+            }
         })
     }
 }
@@ -99,7 +136,7 @@ pub fn main(program: &'static str, services: &Services) -> ExitCode {
     let outcome = if args.check_config {
         check_config(services, &args)
     } else {
-        plan(services, &args, back_end).map(|plan| serve(services, plan))
+        plan(services, &args, back_end).map(|(starter, plan)| serve(starter, plan))
     };
     outcome.unwrap_or_else(|error| refuse(&error))
 }
@@ -109,7 +146,7 @@ fn check_config(services: &Services, args: &NodeArgs) -> Result<ExitCode, PlanEr
     let cluster = Cluster::load(&args.config)?;
     let mut warnings = plan::check(&cluster)?;
     for group in &cluster.groups {
-        services.check(&cluster, group)?;
+        services.find(&cluster, group)?;
     }
     if args.id.is_some() || args.group.is_some() {
         warnings = Plan::new(cluster.clone(), args.group.as_deref(), args.id)?.warnings;
@@ -122,21 +159,27 @@ fn check_config(services: &Services, args: &NodeArgs) -> Result<ExitCode, PlanEr
     Ok(ExitCode::SUCCESS)
 }
 
-fn plan(services: &Services, args: &NodeArgs, back_end: BackEnd) -> Result<Plan, PlanError> {
+/// What to start a node with, and what starts it.
+fn plan<'a>(
+    services: &'a Services,
+    args: &NodeArgs,
+    back_end: BackEnd,
+) -> Result<(&'a Starter, Plan), PlanError> {
     let cluster = Cluster::load(&args.config)?;
     let plan = Plan::new(cluster, args.group.as_deref(), args.id)?;
-    services.check(&plan.cluster, &plan.group)?;
-    Ok(match back_end {
+    let known = services.find(&plan.cluster, &plan.group)?;
+    let plan = match back_end {
         BackEnd::Udp => plan,
         BackEnd::Dpdk(eal) => {
             let pcap = args.pcap.clone().map(|file| (file, args.pcap_max.0));
             plan.on_dpdk(DpdkOptions { eal, port: args.port.clone(), pcap })
         }
-    })
+    };
+    Ok((&known.starter, plan))
 }
 
 /// Runs a node until it ends.
-fn serve(services: &Services, plan: Plan) -> ExitCode {
+fn serve(starter: &Starter, plan: Plan) -> ExitCode {
     // Before any thread is started, so that all of them have the signals blocked.
     let signals = match EndSignals::block() {
         Ok(signals) => signals,
@@ -151,7 +194,6 @@ fn serve(services: &Services, plan: Plan) -> ExitCode {
         );
     }
     tell_start(&plan);
-    let Some(starter) = services.starter(&plan.group.service) else { return ExitCode::from(WRONG) };
     let wanted = plan.group.node.resources;
     let node = match starter(plan) {
         Ok(node) => node,
@@ -183,7 +225,7 @@ fn tell_buffers(BufferSizes { receive, send }: BufferSizes, wanted: &Resources) 
 }
 
 /// The settings in brief.
-fn tell_start(plan: &Plan) {
+pub(crate) fn tell_start(plan: &Plan) {
     let Plan { cluster, group, member, .. } = plan;
     let node = &group.node;
     info!(

@@ -63,8 +63,6 @@ use thiserror::Error;
 
 use crate::entry::ENTRY_LEN;
 
-#[cfg(test)]
-mod any_bytes;
 pub mod body;
 pub mod configuration;
 mod encode;

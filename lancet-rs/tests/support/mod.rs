@@ -17,7 +17,7 @@ use lancet_rs::cli::{Arguments, Plan};
 use lancet_rs::measure::{Counts, Measures};
 use lancet_rs::progress::Progress;
 use lancet_rs::report::{Origin, Report};
-use lancet_rs::run::run;
+use lancet_rs::run::{connect, run};
 use lancet_rs::stop::Stop;
 use synthetic::{Pace, Synthetic};
 
@@ -104,7 +104,7 @@ pub(crate) fn run_until(
     let file = folder.file("history");
     let measures = thread::scope(|scope| {
         scope.spawn(meanwhile);
-        run(&plan, Some(&file), Progress::None, stop).unwrap()
+        run(&plan, Some(&file), Progress::None, stop, &connect).unwrap()
     });
     Run { plan, measures, history: read(&file) }
 }

@@ -89,6 +89,13 @@ impl Pool {
         unsafe { sys::rte_mempool_avail_count(self.raw()) }
     }
 
+    /// Whether the calling thread could take this many at once, as far as it can see: those in others' caches are not seen.
+    #[inline]
+    pub(crate) fn has(&self, count: u32) -> bool {
+        // SAFETY: a pool that lives.
+        unsafe { sys::shim_pool_within_reach(self.raw()) >= count }
+    }
+
     /// Buffers in all.
     #[must_use]
     pub fn count(&self) -> u32 {

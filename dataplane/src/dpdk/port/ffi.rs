@@ -200,6 +200,12 @@ pub(super) fn mac(port: PortId) -> io::Result<[u8; 6]> {
     Ok(mac)
 }
 
+/// Gives the device another address.
+pub(super) fn set_mac(port: PortId, mut mac: [u8; 6]) -> io::Result<()> {
+    // SAFETY: an address of six bytes, which it copies.
+    done(unsafe { sys::rte_eth_dev_default_mac_addr_set(port, mac.as_mut_ptr().cast()) })
+}
+
 /// Lets frames to these addresses in.
 pub(super) fn hear_groups(port: PortId, groups: &[[u8; 6]]) -> io::Result<()> {
     let count = u32::try_from(groups.len()).unwrap_or(u32::MAX);

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use super::ffi::{self, Events, PortId, Setup};
 use super::gate::Gate;
-use super::{Abilities, Device, Hearing, PortConfig, PortHistory, PortStats};
+use super::{Abilities, Device, Hearing, Link, PortConfig, PortHistory, PortStats};
 use crate::dpdk::packet::Pool;
 
 /// How often the link is looked at.
@@ -34,27 +34,29 @@ pub(super) struct Shared {
     pub(super) name: String,
     pools: Vec<Pool>,
     pub(super) gate: Arc<Gate>,
-    /// Held by whoever asks the driver, and while the port is stopped or removed: never by a queue.
+    /// Held by whoever asks the driver, and while the port is stopped, removed or closed: never by a queue.
     control: Mutex<()>,
     /// How the device was given to EAL, and its bus: what it takes to bring it back.
-    given: Option<(String, String)>,
+    pub(super) given: Option<(String, String)>,
     /// Given to DPDK for good.
     pub(super) events: &'static Events,
-    driver: String,
+    /// The port as it was opened: what its queues were made for.
+    pub(super) first: Up,
     pub(super) is_up: AtomicBool,
     pub(super) link_changes: AtomicU64,
     /// Totals of the devices that were lost.
     before: Mutex<PortStats>,
     /// The totals that were told last; held for a moment only.
     told: Mutex<PortStats>,
-    /// Transmit queues that were given out.
-    tx_queues: u16,
+    /// The link as it was told last; as above.
+    told_link: Mutex<Link>,
     losses: AtomicU64,
     returns: AtomicU64,
+    refusals: AtomicU64,
 }
 
 /// A port that was started.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Up {
     pub(super) port: PortId,
     pub(super) abilities: Abilities,
@@ -62,6 +64,38 @@ pub(super) struct Up {
     pub(super) hearing: Hearing,
     pub(super) rx_descriptors: u16,
     pub(super) tx_queues: u16,
+}
+
+impl Up {
+    /// With the address that the device had at first, where it can be told. `net_virtio_user` that was given none draws another
+    /// each time, cannot be told, and takes in all frames whatever it is.
+    fn with_mac_of(mut self, first: &Self) -> Self {
+        let takes_all = self.abilities.driver == FOLLOWS_PEER;
+        if self.mac != first.mac && (ffi::set_mac(self.port, first.mac).is_ok() || takes_all) {
+            self.mac = first.mac;
+        }
+        self
+    }
+
+    /// What this device, that came back, has not got of what queues were made for on `first`. Not asked: what each packet
+    /// says of itself, as checksums that the device has looked at.
+    pub(super) fn lacks(&self, first: &Self) -> Option<&'static str> {
+        let (now, then) = (&self.abilities, &first.abilities);
+        let has = |now: bool, then: bool| now || !then;
+        let is_heard = self.hearing == first.hearing || self.hearing != Hearing::Unasked;
+        let all = [
+            (now.driver == then.driver, "the same driver"),
+            (self.mac == first.mac, "the same address"),
+            (self.tx_queues >= first.tx_queues, "as many transmit queues"),
+            // Ages count on what can wait at most.
+            (self.rx_descriptors <= first.rx_descriptors, "as few receive descriptors"),
+            (is_heard, "a way to hear groups"),
+            (has(now.transmit_ipv4_checksum, then.transmit_ipv4_checksum), "IPv4 checksums"),
+            (has(now.transmit_udp_checksum, then.transmit_udp_checksum), "UDP checksums"),
+            (has(now.multi_segments, then.multi_segments), "packets of several segments"),
+        ];
+        all.into_iter().find(|(is_there, _)| !is_there).map(|(_, what)| what)
+    }
 }
 
 /// Sets a device's port up as configured, and starts it; or says which step failed.
@@ -147,14 +181,15 @@ impl Shared {
             control: Mutex::new(()),
             given: ffi::given(up.port).ok(),
             events,
-            driver: up.abilities.driver,
+            first: up,
             is_up: AtomicBool::new(false),
             link_changes: AtomicU64::new(0),
             before: Mutex::default(),
             told: Mutex::default(),
-            tx_queues: up.tx_queues,
+            told_link: Mutex::default(),
             losses: AtomicU64::new(0),
             returns: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
         }
     }
 
@@ -166,6 +201,19 @@ impl Shared {
             *told = now.and(*self.before.lock().unwrap_or_else(PoisonError::into_inner));
         }
         *told
+    }
+
+    /// The link, without waiting; while the port is stopped or removed, as it was told last.
+    pub(super) fn link(&self) -> Link {
+        let mut told = self.told_link();
+        if let Some(_held) = self.control_now() {
+            *told = self.gate.port().and_then(|port| ffi::link(port).ok()).unwrap_or_default();
+        }
+        *told
+    }
+
+    pub(super) fn told_link(&self) -> MutexGuard<'_, Link> {
+        self.told_link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn control_now(&self) -> Option<MutexGuard<'_, ()>> {
@@ -181,10 +229,11 @@ impl Shared {
             link_changes: self.link_changes.load(Ordering::Relaxed),
             losses: self.losses.load(Ordering::Relaxed),
             returns: self.returns.load(Ordering::Relaxed),
+            refusals: self.refusals.load(Ordering::Relaxed),
         }
     }
 
-    fn control(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn control(&self) -> MutexGuard<'_, ()> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -195,20 +244,15 @@ impl Shared {
         let is_up = ffi::link(port).is_ok_and(|link| link.is_up);
         let was_up = self.is_up.swap(is_up, Ordering::Relaxed);
         self.link_changes.fetch_add(u64::from(was_up != is_up), Ordering::Relaxed);
-        let peer_died = was_up && !is_up && self.driver == FOLLOWS_PEER;
+        let peer_died = was_up && !is_up && self.first.abilities.driver == FOLLOWS_PEER;
         self.events.removed.swap(false, Ordering::AcqRel) || peer_died
     }
 
     /// The port is away from now on.
-    fn lose(&self) {
+    pub(super) fn lose(&self) {
         let _held = self.control();
         self.losses.fetch_add(1, Ordering::Relaxed);
-        self.is_up.store(false, Ordering::Relaxed);
-        if let Some(port) = self.gate.shut() {
-            let last = ffi::stats(port).unwrap_or_default();
-            let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-            *before = before.and(last);
-            drop(before);
+        if let Some(port) = self.shut() {
             // The driver's own handler of the lost peer may be about to run on EAL's interrupt thread.
             std::thread::sleep(GRACE);
             ffi::stop(port);
@@ -216,8 +260,28 @@ impl Shared {
         self.remove();
     }
 
+    /// Keeps everybody out; gives the port, if it was there. Its totals are kept. With `control` held.
+    fn shut(&self) -> Option<PortId> {
+        self.is_up.store(false, Ordering::Relaxed);
+        *self.told_link() = Link::default();
+        let port = self.gate.shut()?;
+        let last = ffi::stats(port).unwrap_or_default();
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        *before = before.and(last);
+        Some(port)
+    }
+
+    /// Closes the port for good, and takes away a device that was added.
+    pub(super) fn close(&self) {
+        let _held = self.control();
+        if let Some(port) = self.shut() {
+            ffi::stop(port);
+        }
+        take_away(&self.config, &self.name);
+    }
+
     /// Tries to bring the device back; true when it is.
-    fn bring_back(&self) -> bool {
+    pub(super) fn bring_back(&self) -> bool {
         let _held = self.control();
         let line = match (&self.config.device, &self.given) {
             (Device::Plugged(_), _) | (Device::Named(_), None) => return false,
@@ -226,9 +290,10 @@ impl Shared {
         if ffi::attach(line).is_err() {
             return false;
         }
-        match bring_up(&self.config, &self.name, &self.pools) {
-            // Queues are given out: one that the device has not got any more must not be used.
-            Ok(up) if up.tx_queues >= self.tx_queues => {
+        match bring_up(&self.config, &self.name, &self.pools).map(|up| up.with_mac_of(&self.first))
+        {
+            // Queues are given out, and rely on what the device could do: one that can do less must not be used.
+            Ok(up) if up.lacks(&self.first).is_none() => {
                 if up.abilities.removal_interrupt {
                     let _unable = ffi::listen(up.port, self.events);
                 }
@@ -236,7 +301,8 @@ impl Shared {
                 self.returns.fetch_add(1, Ordering::Relaxed);
                 true
             }
-            _ => {
+            brought => {
+                self.refusals.fetch_add(u64::from(brought.is_ok()), Ordering::Relaxed);
                 self.remove();
                 false
             }

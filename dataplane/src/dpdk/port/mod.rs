@@ -4,6 +4,7 @@
 //! - P1. A queue is used by one thread at a time, by its type; while a port is away, queues receive nothing and take nothing.
 //! - P2. A device that is removed, or whose peer died (`net_virtio_user`), is removed and brought back by a thread of its own,
 //!   off the hot path, as often as it takes.
+//!   What comes back is used only if it can do all that its queues were made for.
 //! - P3. Offloads are asked for where the device has the capability, and nowhere else: other drivers send wrong checksums
 //!   without a word.
 
@@ -13,6 +14,7 @@ mod gate;
 mod keeper;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use core::sync::atomic::Ordering;
 use core::time::Duration;
@@ -168,6 +170,8 @@ pub struct PortHistory {
     pub losses: u64,
     /// Times that it was brought back.
     pub returns: u64,
+    /// Times that it came back with less than its queues rely on (offloads, queues, its address), and was not taken.
+    pub refusals: u64,
 }
 
 /// How frames to groups get in.
@@ -332,6 +336,13 @@ impl Port {
         self.rx_descriptors
     }
 
+    /// Frames that can wait at the device, at most.
+    #[must_use]
+    pub fn waiting_max(&self) -> usize {
+        let line = self.shared.given.as_ref().map_or("", |(line, _)| line);
+        waiting::waiting_max(&self.abilities.driver, line, self.rx_descriptors)
+    }
+
     /// How frames to groups get in.
     #[must_use]
     pub fn hearing(&self) -> Hearing {
@@ -341,7 +352,7 @@ impl Port {
     /// The link now, without waiting; down while the device is away.
     #[must_use]
     pub fn link(&self) -> Link {
-        self.shared.gate.port().and_then(|port| ffi::link(port).ok()).unwrap_or_default()
+        self.shared.link()
     }
 
     /// The driver's totals. Asks the driver: not for the hot path.
@@ -397,10 +408,7 @@ impl Drop for Port {
     fn drop(&mut self) {
         // First: nobody brings the device back while it is taken away.
         drop(self.keeper.take());
-        if let Some(port) = self.shared.gate.shut() {
-            ffi::stop(port);
-        }
-        keeper::take_away(&self.shared.config, &self.shared.name);
+        self.shared.close();
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a network on DPDK is opened with, and why it is not.
 
 use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
 use std::io;
 
 use thiserror::Error;
@@ -8,7 +9,7 @@ use thiserror::Error;
 use crate::clock::Clock;
 use crate::dpdk::packet::{Pool, PoolError};
 use crate::dpdk::port::{Device, PortConfig, PortError};
-use crate::net::{ConfigError, MacAddress};
+use crate::net::{ConfigError, HOLD_FOR, MacAddress};
 
 /// A node's network on DPDK: addresses, device, memory.
 #[derive(Debug)]
@@ -25,12 +26,14 @@ pub struct DpdkConfig {
     pub groups: Vec<SocketAddr>,
     /// Routers that a multicast packet may cross (its TTL).
     pub multicast_ttl: u8,
+    /// How long a packet may wait for its neighbour, see [`StackConfig::hold_for`](crate::net::StackConfig::hold_for).
+    pub hold_for: Duration,
     /// The Ethernet address; none: the device's, and where it has none, one made from the own address.
     pub mac: Option<MacAddress>,
     /// The device, its queues and its MTU. The groups' addresses are filled in.
     pub port: PortConfig,
     /// Packets that can wait at the device, at most, which [`not_before`](crate::backend::Arrival::not_before) counts on:
-    /// more is safe. Never taken as less than twice the receive descriptors.
+    /// more is safe. Never taken as less than the device can have, see [`Port::waiting_max`](crate::dpdk::port::Port::waiting_max).
     pub receive_queue: usize,
     /// Where packets come from; none: pools of its own, as large as it takes.
     pub pools: Option<Pools>,
@@ -58,6 +61,7 @@ impl DpdkConfig {
             vlan: None,
             groups: Vec::new(),
             multicast_ttl: 1,
+            hold_for: HOLD_FOR,
             mac: None,
             port: PortConfig::new(device),
             receive_queue: 4_096,

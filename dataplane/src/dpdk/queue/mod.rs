@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! - Q1. `not_before` is never later than a packet's arrival: only a poll that gave nothing counts as one that saw the queue
-//!   empty, for a driver may look at a part of its queue.
+//!   empty, for a driver may look at a part of its queue; and none while the pool is all but empty, for a driver that has
+//!   no buffer leaves frames where they wait.
 //! - Q2. After [`Dpdk::open`] and [`Dpdk::transmit_queue`] nothing is allocated but packets, from their pools.
 //! - Q3. No path keeps a packet: a queue that rests holds none but those whose neighbour is being looked for, which are not
 //!   of the pools.
@@ -277,13 +278,14 @@ impl Queue for Dpdk {
             tell(name, total);
         }
         let PortStats { missed, no_buffer, errors_in, errors_out, .. } = self.port_stats();
-        let PortHistory { link_changes, losses, returns } = self.port_history();
+        let PortHistory { link_changes, losses, returns, refusals } = self.port_history();
         tell("device_missed", missed);
         tell("device_no_buffer", no_buffer);
         tell("device_errors_in", errors_in);
         tell("device_errors_out", errors_out);
         tell("device_losses", losses);
         tell("device_returns", returns);
+        tell("device_refusals", refusals);
         tell("link_changes", link_changes);
         let Pools { receive, transmit } = &network.pools;
         for (pool, [in_use, free]) in [(receive, RECEIVE_BUFFERS), (transmit, TRANSMIT_BUFFERS)] {

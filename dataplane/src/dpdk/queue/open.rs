@@ -90,12 +90,13 @@ pub(super) fn open(eal: &Eal, mut config: DpdkConfig) -> Result<Dpdk, DpdkError>
             groups,
             mtu,
             multicast_ttl: config.multicast_ttl,
+            hold_for: config.hold_for,
             ..StackConfig::new(mac_of(&config, &port, *own.ip()), own, config.prefix)
         },
         born,
     )?;
     let offload = offload(&port, config.port.checksums);
-    let waiting = config.receive_queue.max(2 * usize::from(port.rx_descriptors()));
+    let waiting = config.receive_queue.max(port.waiting_max());
     // Drivers of virtual devices gather frames from EAL's start on: the clock was started before.
     let moments = NotBefore::new(core::time::Duration::ZERO, waiting, Short::Unknown);
     // The first is this thread's; the last ones are given out first.
@@ -110,7 +111,7 @@ pub(super) fn open(eal: &Eal, mut config: DpdkConfig) -> Result<Dpdk, DpdkError>
     });
     let description = describe(&port, &stack, offload);
     let frame_max = usize::from(mtu) + usize::from(FRAME_BESIDE);
-    let receiver = Receiver::new((port, rx), stack, moments, frame_max);
+    let receiver = Receiver::new((port, rx), pools.receive.clone(), stack, moments, frame_max);
     let plug = match config.port.device {
         Device::Plugged(plug) => Some(plug),
         Device::Named(_) | Device::Added(_) => None,

@@ -5,15 +5,22 @@ use rtrb::Consumer;
 use super::transmit::Sender;
 use crate::backend::{Arrival, Instant};
 use crate::capture::Direction;
-use crate::dpdk::packet::{Burst, DeviceChecksums, Mbuf, Verdict};
+use crate::dpdk::packet::{BURST, Burst, DeviceChecksums, Mbuf, Pool, Verdict};
 use crate::dpdk::port::{Port, PortWatch, RxQueue};
 use crate::net::{Checksum, DeviceSays, Stack};
 use crate::not_before::{NotBefore, Read};
+
+/// Buffers that a driver asks its pool for at once, at most, roughly: where there are fewer, it may leave frames where they
+/// wait. The pools of [`super::pools_for`] have twice as many to spare.
+#[allow(clippy::cast_possible_truncation, reason = "64")]
+const REFILL_MAX: u32 = 2 * BURST as u32;
 
 /// What only the thread that receives has.
 #[derive(Debug)]
 pub(super) struct Receiver {
     queue: RxQueue,
+    /// Where the driver takes buffers from.
+    pool: Pool,
     pub(super) stack: Stack,
     moments: NotBefore,
     /// Read, and not yet handed up.
@@ -44,6 +51,7 @@ struct Handed {
 impl Receiver {
     pub(super) fn new(
         (port, queue): (Port, RxQueue),
+        pool: Pool,
         stack: Stack,
         moments: NotBefore,
         frame_max: usize,
@@ -51,6 +59,7 @@ impl Receiver {
         let watch = port.watch();
         Self {
             queue,
+            pool,
             stack,
             moments,
             staged: Burst::default(),
@@ -79,6 +88,7 @@ impl Receiver {
         }
         let read = match self.queue.receive(&mut self.staged) {
             None => Read::Failed,
+            Some(0) if !self.pool.has(REFILL_MAX) => Read::Failed,
             Some(0) => Read::Empty,
             Some(count) => Read::Packets(count),
         };

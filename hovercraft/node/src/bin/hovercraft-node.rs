@@ -4,12 +4,7 @@
 use std::process::ExitCode;
 
 use hovercraft_node::Services;
-use kv::Kv;
-use synthetic::{Pace, Synthetic};
 
 fn main() -> ExitCode {
-    let services = Services::new()
-        .with("kv", |_| Kv::default())
-        .with("synthetic", |_| Synthetic::new(Pace::measure()));
-    hovercraft_node::main("hovercraft-node", &services)
+    hovercraft_node::main("hovercraft-node", &Services::new().with_ours())
 }
