@@ -43,6 +43,24 @@ pub struct Habits {
     pub short_answers: bool,
 }
 
+impl Habits {
+    /// A session, a few requests open at a time, no long values: for tests.
+    pub const USUAL: Self = Self {
+        mode: Mode::Session,
+        open_max: 4,
+        keys: 8,
+        reads: 40,
+        pause: Duration::from_millis(1),
+        long_value: 0,
+        give_up_after: Duration::from_secs(3),
+        retry_after: Duration::from_millis(20),
+        at_nodes: false,
+        same_ids: false,
+        gives_up_first: true,
+        short_answers: false,
+    };
+}
+
 /// One client process after the other at one address.
 pub struct SimClient {
     /// Where it is on the network.

@@ -209,6 +209,23 @@ impl Cluster {
         leader.ok_or_else(|| Violation::new("liveness", "no leader within 20 s of the birth"))
     }
 
+    /// The first client puts as many small values, each when the one before was answered and nothing more is under way.
+    ///
+    /// # Errors
+    ///
+    /// One is not answered within 5 s, or something is wrong.
+    pub fn put_one_by_one(&mut self, count: u64) -> Found {
+        for number in 0..count {
+            self.clients[0].put(self.now, b"key", &number.to_be_bytes());
+            let waits = |cluster: &Self| !cluster.clients[0].is_idle();
+            if !self.run_while(Duration::from_secs(5), waits)? {
+                let text = format!("put {number} of {count} is not answered");
+                return Err(Violation::new("liveness", text));
+            }
+        }
+        Ok(())
+    }
+
     /// What the node's own clock shows.
     #[must_use]
     pub fn own_time(&self, node: u8) -> Duration {
@@ -303,7 +320,9 @@ impl Cluster {
                         },
                     );
                 }
-            } else if let Some(client) = self.clients.get_mut(place - self.nodes.len()) {
+            } else if let Some(client) =
+                self.clients.iter_mut().find(|client| client.endpoint == delivery.to)
+            {
                 client.receive(self.now, arrival.from, arrival.bytes);
             }
             self.network.recycle(delivery);

@@ -56,6 +56,7 @@ const STATES: &[(&str, Option<&str>)] = &[
     ("client_pauses", None),
     ("one_way_cuts", None),
     ("fenced_nodes", None),
+    ("splits", None),
     ("members_deaf_to_multicast", None),
     ("log_time_of_another_term", None),
     ("plain_clients", None),

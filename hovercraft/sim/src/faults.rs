@@ -45,6 +45,10 @@ pub enum Fault {
     Isolate(Target),
     /// A node is cut off from all others, and clients still reach it: what it orders nobody gets.
     Fence(Target),
+    /// The leader and one other node are cut off from all others.
+    Strand(u8),
+    /// Nothing passes between these nodes, node 1 being bit 0, and the others; clients reach both sides.
+    Split(u16),
     /// Nothing passes between two nodes, or from the first to the second only; both see the others.
     Cut(Target, u8, Ways),
     /// A node hears no multicast.
@@ -84,6 +88,9 @@ impl Plan {
     /// The faults of a seed. `plain`: some client has no session, so that its answers rest on clocks and packet lives (HC7c).
     #[must_use]
     pub fn draw(random: &mut Random, knobs: &Knobs, plain: bool) -> Self {
+        if random.chance(14) && knobs.nodes >= 4 && !plain {
+            return Self::reversions(random, knobs);
+        }
         let churn = random.chance(15);
         let mut weights: Vec<u64> = (0..KINDS).map(|_| random.one_of(&[0, 1, 1, 3])).collect();
         if churn {
@@ -97,9 +104,9 @@ impl Plan {
         let calm = random.chance(15) && !churn;
         let mut weather = (!calm).then(|| draw_weather(random, life));
         if let Some(weather) = weather.as_mut().filter(|_| churn) {
-            weather.loss_ppm += 100_000;
-            weather.late_ppm = 50_000 + weather.late_ppm * 10;
-            weather.late_max = if plain { life } else { life * 3 };
+            weather.loss_ppm = random.one_of(&[20_000, 100_000, 400_000]);
+            weather.late_ppm = random.one_of(&[100_000, 500_000]);
+            weather.late_max = if plain { life } else { random.one_of(&[life, life * 2]) };
             weather.late_max -= weather.delay_max;
         }
         let mut faults = Vec::new();
@@ -118,12 +125,44 @@ impl Plan {
         }
         Self { weather, faults }
     }
+
+    /// Again and again a leader orders what only one other node gets, is replaced, and leads again, while what was said in its earlier
+    /// term is still under way.
+    fn reversions(random: &mut Random, knobs: &Knobs) -> Self {
+        let ms = Duration::from_millis;
+        let delay_max = Duration::from_micros(10 + random.below(1_000));
+        let weather = Weather {
+            loss_ppm: random.one_of(&[0, 20_000]),
+            duplicate_ppm: 0,
+            delay_min: Duration::from_micros(5),
+            delay_max,
+            late_ppm: random.one_of(&[100_000, 300_000]),
+            late_max: ms(900),
+        };
+        let mut faults = Vec::new();
+        let mut at = ms(5);
+        while at < knobs.storm {
+            let other = 1 + u8::try_from(random.below(knobs.nodes.into())).expect("at most nine");
+            let client = random.below(knobs.clients.len() as u64);
+            let client = u8::try_from(client).expect("a handful");
+            faults.push(Planned { at, fault: Fault::Strand(other) });
+            faults.push(Planned { at, fault: Fault::Burst(client, 40) });
+            at += ms(150 + random.below(250));
+            faults.push(Planned { at, fault: Fault::Heal });
+            for _ in 0..4 + random.below(12) {
+                at += ms(4 + random.below(16));
+                faults.push(Planned { at, fault: Fault::HandOver });
+            }
+        }
+        faults.retain(|planned| planned.at < knobs.storm);
+        Self { weather: Some(weather), faults }
+    }
 }
 
 /// Kinds of faults, as their weights are numbered.
-const KINDS: usize = 15;
+const KINDS: usize = 16;
 /// Leaders come and go, and what was said in one term arrives in another.
-const CHURN: [u64; KINDS] = [0, 0, 4, 0, 4, 2, 2, 0, 0, 0, 5, 2, 0, 0, 5];
+const CHURN: [u64; KINDS] = [0, 0, 2, 0, 4, 2, 2, 0, 0, 0, 6, 2, 0, 0, 3, 5];
 const CLOCK: usize = 9;
 
 fn weighted(random: &mut Random, weights: &[u64]) -> usize {
@@ -178,7 +217,11 @@ fn draw_fault(
         11 => Fault::Burst(client, u16::try_from(1 + random.below(200)).expect("small")),
         12 => Fault::PauseClient(client, Duration::from_millis(1 + random.below(2_500))),
         13 => Fault::NewClient(client),
-        _ => Fault::Fence(target),
+        14 => Fault::Fence(target),
+        _ => {
+            let sides = random.below(1 << knobs.nodes);
+            Fault::Split(u16::try_from(sides).expect("at most nine nodes"))
+        }
     })
 }
 
@@ -229,6 +272,14 @@ impl fmt::Display for Fault {
             Self::Weather(weather) => write!(f, "{}", in_words(&weather)),
             Self::Isolate(target) => write!(f, "{target} is cut off from everybody"),
             Self::Fence(target) => write!(f, "{target} is cut off from all other nodes"),
+            Self::Strand(other) => {
+                write!(f, "the leader and n{other} are cut off from all others")
+            }
+            Self::Split(side) => {
+                let side = (0..9).filter(|place| side & 1 << place != 0);
+                let side: Vec<_> = side.map(|place| format!("n{}", place + 1)).collect();
+                write!(f, "the nodes {} are cut off from the others", side.join(", "))
+            }
             Self::Cut(target, node, Ways::Both) => {
                 write!(f, "{target} and n{node} are cut off from each other")
             }

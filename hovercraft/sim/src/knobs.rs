@@ -71,6 +71,39 @@ pub struct Room {
 }
 
 impl Knobs {
+    /// A cluster under default limits, with true clocks, quick applications, and neither clients nor faults of its own: for tests.
+    #[must_use]
+    pub fn usual(seed: u64, nodes: u8, mode: Mode) -> Self {
+        let count = usize::from(nodes);
+        Self {
+            seed,
+            nodes,
+            mode,
+            replier: ReplierPolicy::Jbsq,
+            bound: 128,
+            key: true,
+            limits: Limits::default(),
+            room: Room {
+                log_entries: 1 << 14,
+                unordered_max: 4_096,
+                in_system_max: 4_096,
+                parked_max: 64,
+                wants_max: 512,
+                reassembly_max: 256,
+                commands_max: 1_024,
+                append_entries_max: 20,
+                inflight_max: 64,
+                inbox_max: 4_096,
+            },
+            application_delays: vec![Duration::from_micros(20); count],
+            clock_rates: vec![TRUE_RATE; count],
+            stamps: true,
+            clients: Vec::new(),
+            storm: Duration::ZERO,
+            black_box: false,
+        }
+    }
+
     /// What `seed` says, and the faults that go with it.
     #[must_use]
     pub fn draw(seed: u64) -> (Self, Plan) {

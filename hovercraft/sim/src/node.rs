@@ -42,7 +42,8 @@ pub struct Node {
     pub application_paused_until: Duration,
     pub(crate) application_due: Option<Duration>,
     pub(crate) application_delay: Duration,
-    pub(crate) touched: bool,
+    /// It has to end its burst.
+    pub touched: bool,
     /// When it last looked for packets.
     pub(crate) looked: Duration,
     /// Not crashed.

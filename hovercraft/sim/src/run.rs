@@ -155,6 +155,11 @@ impl Run {
             Fault::Weather(weather) => cluster.network.set_weather(weather),
             Fault::Heal => cluster.network.heal(),
             Fault::HandOver => self.hand_over(),
+            Fault::Split(side) => self.split(side),
+            Fault::Strand(other) => {
+                let leader = self.place_of(Target::Leader);
+                self.split(1 << (leader - 1) | 1 << (other - 1));
+            }
             Fault::Restart => {
                 if let Some(dead) = cluster.nodes.iter().find(|node| !node.alive) {
                     let id = dead.id.number();
@@ -184,6 +189,19 @@ impl Run {
             | Fault::Clock(target, _) => {
                 let victim = self.place_of(target);
                 self.strike_node(victim, fault);
+            }
+        }
+    }
+
+    /// Nothing passes between these nodes, node 1 being bit 0, and the others.
+    fn split(&mut self, side: u16) {
+        let cluster = &mut self.cluster;
+        cluster.checks.coverage.note("splits");
+        let ends: Vec<_> = cluster.nodes.iter().map(|node| node.endpoint).collect();
+        let on_side = |place: &usize| side & 1 << place != 0;
+        for one in (0..ends.len()).filter(on_side) {
+            for other in (0..ends.len()).filter(|place| !on_side(place)) {
+                cluster.network.partition(ends[one], ends[other]);
             }
         }
     }

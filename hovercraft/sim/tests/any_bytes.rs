@@ -4,37 +4,21 @@
 //! With a key the cluster serves on, and its nodes agree afterwards. Without one forged messages may disturb the cluster; nothing
 //! panics, loops, or goes uncounted. The ordinary run sends 200,000; `FUZZ_RUNS=n` as many as it says.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-#![allow(dead_code, reason = "the cluster of tests/cluster, of which some parts serve other tests")]
-
-#[path = "cluster/client.rs"]
-mod client;
-#[path = "cluster/cluster.rs"]
-mod cluster;
-#[path = "cluster/random.rs"]
-mod random;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use client::{Habits, SimClient};
-use cluster::{Cluster, GROUP, Shape, address};
 use dataplane::sim::{EndpointId, Weather};
 use history_checker::history::OperationOutcome;
 use hovercraft::replica::{Counters, Mode};
-use hovercraft::replier::ReplierPolicy;
-use r2p2::client::{ClientConfig, Mode as ClientMode};
+use hovercraft_sim::client::Habits;
+use hovercraft_sim::cluster::{Cluster, GROUP, address};
+use hovercraft_sim::knobs::Knobs;
+use hovercraft_sim::random::Random;
+use r2p2::client::Mode as ClientMode;
 use r2p2::service::state_hash;
-use random::Random;
 
-const HABITS: Habits = Habits {
-    mode: ClientMode::Session,
-    open_max: 8,
-    keys: 8,
-    reads: 40,
-    pause: Duration::from_millis(1),
-    long_value: 8_000,
-    give_up_after: Duration::from_secs(3),
-};
+const HABITS: Habits = Habits { open_max: 8, long_value: 8_000, ..Habits::USUAL };
 
 /// How many of the attacker's datagrams arrive at a time, and how often.
 const BATCH: u64 = 50;
@@ -45,52 +29,33 @@ fn datagrams() -> u64 {
 }
 
 fn cluster_of(mode: Mode, key: bool, seed: u64) -> Cluster {
-    let shape = Shape {
-        nodes: 3,
-        mode,
-        replier: ReplierPolicy::Jbsq,
-        bound: 128,
-        key,
-        application_delay: Duration::from_micros(500),
-    };
-    let mut cluster = Cluster::new(seed, shape, Weather::CALM);
+    let delays = vec![Duration::from_micros(500); 3];
+    let knobs = Knobs { key, application_delays: delays, ..Knobs::usual(seed, 3, mode) };
+    let mut cluster = Cluster::new(knobs, Weather::CALM);
+    cluster.checks.close_their_eyes();
     cluster.tap_max = 60_000;
-    cluster.settle();
+    cluster.settle().unwrap();
     cluster
-}
-
-fn add_client(cluster: &mut Cluster, name: u64, habits: Habits) {
-    let own = format!("10.0.2.{}:4000", name + 1).parse().unwrap();
-    let endpoint = cluster.network.add_endpoint(own, &[]);
-    let servers = (1..=cluster.shape.nodes).map(address).collect();
-    let multicast = cluster.shape.mode == Mode::Hovercraft;
-    let config = ClientConfig {
-        group: multicast.then(|| GROUP.parse().unwrap()),
-        pool_bytes: 16 << 20,
-        ..ClientConfig::new(habits.mode, servers)
-    };
-    let (seed, now) = (cluster.seed, cluster.now);
-    cluster.clients.push(SimClient::new(name, seed, endpoint, own, config, habits, now));
 }
 
 /// Traffic of all kinds: sessions and plain clients, loss and so recovery, elections, a transfer, a node that comes back.
 fn live(cluster: &mut Cluster) {
-    add_client(cluster, 0, HABITS);
-    add_client(cluster, 1, Habits { mode: ClientMode::Plain, ..HABITS });
+    cluster.add_client(HABITS);
+    cluster.add_client(Habits { mode: ClientMode::Plain, ..HABITS });
     cluster.network.set_weather(Weather { loss_ppm: 30_000, ..Weather::CALM });
-    cluster.run_until(cluster.now + Duration::from_millis(300));
+    cluster.run_until(cluster.now + Duration::from_millis(300)).unwrap();
     let leader = cluster.leader().unwrap();
+    let now = cluster.own_time(leader);
     let leading = &mut cluster.nodes[usize::from(leader) - 1];
-    let now = cluster.now + leading.offset;
     assert!(leading.replica.hand_leadership_over(now, None));
-    cluster.run_until(cluster.now + Duration::from_millis(300));
-    let leader = cluster.settle();
+    cluster.run_until(cluster.now + Duration::from_millis(300)).unwrap();
+    let leader = cluster.settle().unwrap();
     let endpoint = cluster.nodes[usize::from(leader) - 1].endpoint;
     cluster.network.isolate(endpoint);
-    cluster.run_until(cluster.now + Duration::from_millis(800));
+    cluster.run_until(cluster.now + Duration::from_millis(800)).unwrap();
     cluster.network.heal();
     cluster.network.set_weather(Weather::CALM);
-    cluster.run_until(cluster.now + Duration::from_millis(500));
+    cluster.run_until(cluster.now + Duration::from_millis(500)).unwrap();
 }
 
 /// R2P2's types, and the kinds of messages between nodes as 100 and more.
@@ -116,7 +81,7 @@ fn by_kind(packets: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
 
 fn noise(random: &mut Random) -> Vec<u8> {
     let len = if random.chance(25) { random.below(1_600) } else { random.below(200) };
-    let mut bytes: Vec<u8> = (0..len).map(|_| random.next().to_le_bytes()[0]).collect();
+    let mut bytes: Vec<u8> = (0..len).map(|_| random.draw().to_le_bytes()[0]).collect();
     let likely: [(usize, &[u8]); 6] = [
         (0, &[0xCC]),
         (1, &[8, 8, 32, 40]),
@@ -147,13 +112,13 @@ fn mutated(random: &mut Random, valid: &[Vec<Vec<u8>>]) -> Vec<u8> {
         let at = pick(random, reach);
         match random.below(10) {
             0 => bytes.truncate(at),
-            1 => bytes.insert(at.min(bytes.len()), random.next().to_le_bytes()[0]),
+            1 => bytes.insert(at.min(bytes.len()), random.draw().to_le_bytes()[0]),
             2 if at < bytes.len() => {
                 bytes.extend_from_within(at..);
                 bytes.truncate(1_600);
             }
             3 if bytes.len() >= 8 => {
-                let value = [0, 1, u64::MAX, 1 << 62, (1 << 62) - 1, random.next()];
+                let value = [0, 1, u64::MAX, 1 << 62, (1 << 62) - 1, random.draw()];
                 let at = at.min(bytes.len() - 8) & !7;
                 let value = value[pick(random, value.len())];
                 bytes[at..at + 8].copy_from_slice(&value.to_be_bytes());
@@ -171,8 +136,8 @@ fn mutated(random: &mut Random, valid: &[Vec<Vec<u8>>]) -> Vec<u8> {
 /// Sends `count` datagrams while the clients go on; from an address of its own, under no name.
 fn attack(cluster: &mut Cluster, count: u64, valid: &[Vec<Vec<u8>>]) {
     let from: EndpointId = cluster.network.add_endpoint("10.0.3.9:666".parse().unwrap(), &[]);
-    let mut random = Random::new(cluster.seed);
-    let nodes = u64::from(cluster.shape.nodes);
+    let mut random = Random::new(cluster.knobs.seed);
+    let nodes = u64::from(cluster.knobs.nodes);
     for number in 0..count {
         let bytes =
             if random.chance(30) { noise(&mut random) } else { mutated(&mut random, valid) };
@@ -182,10 +147,10 @@ fn attack(cluster: &mut Cluster, count: u64, valid: &[Vec<Vec<u8>>]) {
         };
         cluster.network.send(cluster.now, from, to, &bytes);
         if number % BATCH == BATCH - 1 {
-            cluster.run_until(cluster.now + EVERY);
+            cluster.run_until(cluster.now + EVERY).unwrap();
         }
     }
-    cluster.run_until(cluster.now + Duration::from_millis(200));
+    cluster.run_until(cluster.now + Duration::from_millis(200)).unwrap();
 }
 
 fn refused(counters: &Counters) -> u64 {
@@ -211,19 +176,22 @@ fn serves(cluster: &mut Cluster) {
     for client in &mut cluster.clients {
         client.stopping = true;
     }
-    cluster.run_until(cluster.now + Duration::from_secs(4));
-    add_client(cluster, 7, Habits { long_value: 0, ..HABITS });
+    cluster.run_until(cluster.now + Duration::from_secs(4)).unwrap();
+    cluster.add_client(Habits { long_value: 0, ..HABITS });
     let place = cluster.clients.len() - 1;
     cluster.clients[place].stopping = true;
     for number in 0..20u64 {
         let now = cluster.now;
         cluster.clients[place].put(now, b"after", &number.to_be_bytes());
         let waits = |cluster: &Cluster| !cluster.clients[place].is_idle();
-        assert!(cluster.run_while(Duration::from_secs(5), waits), "put {number} is not answered");
+        assert!(
+            cluster.run_while(Duration::from_secs(5), waits).unwrap(),
+            "put {number} is not answered"
+        );
     }
     let answered = &cluster.clients[place].history;
     assert!(answered.iter().all(|done| done.outcome == OperationOutcome::Answered));
-    cluster.run_until(cluster.now + Duration::from_millis(200));
+    cluster.run_until(cluster.now + Duration::from_millis(200)).unwrap();
     let states: Vec<_> = cluster
         .nodes
         .iter()

@@ -15,20 +15,22 @@ use raft_core::entry::{Entry, Payload};
 use raft_core::ids::{Incarnation, LogIndex, Member, NodeId, Term};
 use raft_core::message::Append;
 
-use crate::client::Habits;
-use crate::cluster::{Cluster, GROUP, Shape, address};
-use crate::{HABITS, add_clients, shape};
+use hovercraft_sim::client::Habits;
+use hovercraft_sim::cluster::{Cluster, GROUP, address};
+use hovercraft_sim::knobs::Knobs;
+
+use crate::calm;
 
 /// A request that opens a session inside a session, or closes none, fits no entry: ordered, it would stand in the leader's log and
 /// make every other node refuse every append, for good (HC13).
 #[test]
 fn hc13_a_request_that_fits_no_entry_is_dropped() {
     for flags in [Flags { opens: true, ..Flags::NONE }, Flags { closes: true, ..Flags::NONE }] {
-        let mut cluster = Cluster::new(3, shape(Mode::Hovercraft, 3), Weather::CALM);
-        cluster.settle();
-        add_clients(&mut cluster, 1, HABITS);
+        let mut cluster = calm(3, Mode::Hovercraft, 3);
+        cluster.settle().unwrap();
+        cluster.add_client(Habits::USUAL);
         cluster.clients[0].stopping = true;
-        cluster.put_one_by_one(1);
+        cluster.put_one_by_one(1).unwrap();
         let session = if flags.opens { 7 } else { 0 };
         let extension = Extension { session, number: 5, packets: 1, flags, ..Extension::default() };
         let mut head = [0; HEAD_MAX];
@@ -36,9 +38,9 @@ fn hc13_a_request_that_fits_no_entry_is_dropped() {
         let len = emit_head(&header, Some(&extension), &mut head);
         let (now, from) = (cluster.now, cluster.clients[0].endpoint);
         cluster.network.send(now, from, GROUP.parse().unwrap(), &head[..len]);
-        cluster.run_until(now + Duration::from_millis(20));
+        cluster.run_until(now + Duration::from_millis(20)).unwrap();
         assert!(cluster.nodes.iter().all(|node| node.replica.counters().bad_packets == 1));
-        cluster.put_one_by_one(3);
+        cluster.put_one_by_one(3).unwrap();
     }
 }
 
@@ -46,18 +48,18 @@ fn hc13_a_request_that_fits_no_entry_is_dropped() {
 /// same: a plain client is answered at once, without asking again (HC3c, HC7e).
 #[test]
 fn hc3c_after_an_idle_time_and_a_new_leader_plain_clients_are_answered() {
-    let mut cluster = Cluster::new(4, shape(Mode::Hovercraft, 3), Weather::CALM);
-    cluster.settle();
-    add_clients(&mut cluster, 1, Habits { mode: ClientMode::Plain, ..HABITS });
+    let mut cluster = calm(4, Mode::Hovercraft, 3);
+    cluster.settle().unwrap();
+    cluster.add_client(Habits { mode: ClientMode::Plain, ..Habits::USUAL });
     cluster.clients[0].stopping = true;
-    cluster.put_one_by_one(1);
-    cluster.run_until(cluster.now + Duration::from_secs(8));
+    cluster.put_one_by_one(1).unwrap();
+    cluster.run_until(cluster.now + Duration::from_secs(8)).unwrap();
     let old = cluster.leader().unwrap();
     cluster.crash(old);
     let led = |cluster: &Cluster| cluster.leader().is_some_and(|leader| leader != old);
-    assert!(cluster.run_while(Duration::from_secs(5), |cluster| !led(cluster)));
-    cluster.run_until(cluster.now + Duration::from_millis(200));
-    cluster.put_one_by_one(10);
+    assert!(cluster.run_while(Duration::from_secs(5), |cluster| !led(cluster)).unwrap());
+    cluster.run_until(cluster.now + Duration::from_millis(200)).unwrap();
+    cluster.put_one_by_one(10).unwrap();
     let alive = || cluster.nodes.iter().filter(|node| node.alive);
     let late: u64 = alive().map(|node| node.application.counters.too_late).sum();
     let asked_again: u64 = alive().map(|node| node.replica.counters().repetitions_answered).sum();
@@ -68,18 +70,21 @@ fn hc3c_after_an_idle_time_and_a_new_leader_plain_clients_are_answered() {
 /// somebody else has to lead (HC12).
 #[test]
 fn hc12_a_leader_that_refuses_because_its_application_stands_still_hands_over() {
-    let mut cluster = Cluster::new(5, shape(Mode::Hovercraft, 3), Weather::CALM);
-    let leader = cluster.settle();
-    add_clients(
-        &mut cluster,
-        8,
-        Habits { open_max: 64, pause: Duration::ZERO, reads: 0, ..HABITS },
-    );
-    cluster.run_until(cluster.now + Duration::from_millis(50));
+    let mut cluster = calm(5, Mode::Hovercraft, 3);
+    let leader = cluster.settle().unwrap();
+    for _ in 0..8 {
+        cluster.add_client(Habits {
+            open_max: 64,
+            pause: Duration::ZERO,
+            reads: 0,
+            ..Habits::USUAL
+        });
+    }
+    cluster.run_until(cluster.now + Duration::from_millis(50)).unwrap();
     let forever = cluster.now + Duration::from_secs(3_600);
     cluster.nodes[usize::from(leader - 1)].application_paused_until = forever;
     let leads = |cluster: &Cluster| cluster.status(leader).role == Role::Leader;
-    assert!(cluster.run_while(Duration::from_secs(20), leads), "it leads, and refuses");
+    assert!(cluster.run_while(Duration::from_secs(20), leads).unwrap(), "it leads, and refuses");
     assert!(cluster.nodes[usize::from(leader - 1)].replica.counters().handed_over_full > 0);
 }
 
@@ -87,18 +92,18 @@ fn hc12_a_leader_that_refuses_because_its_application_stands_still_hands_over() 
 #[test]
 fn leadership_goes_to_a_node_that_lives() {
     for dead in 0..2 {
-        let mut cluster = Cluster::new(6, shape(Mode::Hovercraft, 3), Weather::CALM);
-        let leader = cluster.settle();
+        let mut cluster = calm(6, Mode::Hovercraft, 3);
+        let leader = cluster.settle().unwrap();
         let others: Vec<u8> = (1..=3).filter(|&id| id != leader).collect();
-        cluster.run_until(cluster.now + Duration::from_millis(500));
+        cluster.run_until(cluster.now + Duration::from_millis(500)).unwrap();
         cluster.crash(others[dead]);
-        cluster.run_until(cluster.now + Duration::from_millis(200));
+        cluster.run_until(cluster.now + Duration::from_millis(200)).unwrap();
         let place = usize::from(leader - 1);
         let now = cluster.own_time(leader);
         assert!(cluster.nodes[place].replica.hand_leadership_over(now, None));
         cluster.nodes[place].touched = true;
         let taken = |cluster: &Cluster| cluster.status(others[1 - dead]).role == Role::Leader;
-        assert!(cluster.run_while(Duration::from_millis(100), |cluster| !taken(cluster)));
+        assert!(cluster.run_while(Duration::from_millis(100), |cluster| !taken(cluster)).unwrap());
     }
 }
 
@@ -106,10 +111,9 @@ fn leadership_goes_to_a_node_that_lives() {
 /// of ours and a body that is not here. It must count as missing (HC1a), and nobody may end of it (HC13).
 #[test]
 fn hc13_a_forged_append_harms_no_node_without_a_key() {
-    let shape = Shape { key: false, ..shape(Mode::Hovercraft, 3) };
-    let mut cluster = Cluster::new(7, shape, Weather::CALM);
-    cluster.settle();
-    cluster.run_until(cluster.now + Duration::from_millis(200));
+    let mut cluster = forgeable(7);
+    cluster.settle().unwrap();
+    cluster.run_until(cluster.now + Duration::from_millis(200)).unwrap();
     let victim = cluster.status(3);
     let appends = [
         (20, vec![no_op(20), no_op(20)]),
@@ -127,17 +131,24 @@ fn hc13_a_forged_append_harms_no_node_without_a_key() {
 /// sent it, does not say that it lacks the body: the node must not stop.
 #[test]
 fn hc1d_a_forged_append_stops_no_node() {
-    let shape = Shape { key: false, ..shape(Mode::Hovercraft, 3) };
-    let mut cluster = Cluster::new(8, shape, Weather::CALM);
-    let leader = cluster.settle();
-    cluster.run_until(cluster.now + Duration::from_millis(200));
+    let mut cluster = forgeable(8);
+    let leader = cluster.settle().unwrap();
+    cluster.run_until(cluster.now + Duration::from_millis(200)).unwrap();
     let victim = if leader == 3 { 2 } else { 3 };
     let term = cluster.status(leader).term;
     forge(&mut cluster, victim, leader, term, &[unknown(term)]);
     assert_eq!(cluster.status(victim).missing_bodies, 1);
-    cluster.run_until(cluster.now + Duration::from_secs(3));
+    cluster.run_until(cluster.now + Duration::from_secs(3)).unwrap();
     let status = cluster.status(victim);
     assert_eq!((status.term, status.lost_body), (term, None));
+}
+
+/// Without a key, and with nobody who would see that somebody forges.
+fn forgeable(seed: u64) -> Cluster {
+    let knobs = Knobs { key: false, ..Knobs::usual(seed, 3, Mode::Hovercraft) };
+    let mut cluster = Cluster::new(knobs, Weather::CALM);
+    cluster.checks.close_their_eyes();
+    cluster
 }
 
 fn no_op(term: u64) -> Entry<Request> {
@@ -190,22 +201,23 @@ fn forge(cluster: &mut Cluster, to: u8, leader: u8, term: Term, entries: &[Entry
 /// HC1d: followers keep bodies until all have acknowledged them, and then let them go; they would fill their memory otherwise.
 #[test]
 fn hc1d_nobody_keeps_what_everybody_has() {
-    let mut cluster = Cluster::new(3, shape(Mode::Hovercraft, 3), Weather::CALM);
-    let leader = cluster.settle();
-    add_clients(&mut cluster, 1, HABITS);
+    let mut cluster = calm(3, Mode::Hovercraft, 3);
+    let leader = cluster.settle().unwrap();
+    cluster.add_client(Habits::USUAL);
     cluster.clients[0].stopping = true;
     let kept = |cluster: &Cluster| -> Vec<u64> {
         cluster.nodes.iter().map(|node| node.replica.gauges().body_bytes).collect()
     };
-    cluster.put_one_by_one(50);
-    cluster.run_until(cluster.now + Duration::from_millis(250));
+    cluster.put_one_by_one(50).unwrap();
+    cluster.run_until(cluster.now + Duration::from_millis(250)).unwrap();
     assert_eq!(kept(&cluster), [0; 3]);
 
     let away = usize::from(leader % 3);
-    cluster.nodes[away].network_paused_until = cluster.now + Duration::from_millis(100);
-    cluster.put_one_by_one(50);
+    let id = u8::try_from(away + 1).unwrap();
+    cluster.pause(id, cluster.now + Duration::from_millis(100));
+    cluster.put_one_by_one(50).unwrap();
     let others = kept(&cluster).into_iter().enumerate().filter(|(node, _)| *node != away);
     assert!(others.into_iter().all(|(_, bytes)| bytes >= 50 * 64), "{:?}", kept(&cluster));
-    cluster.run_until(cluster.now + Duration::from_secs(1));
+    cluster.run_until(cluster.now + Duration::from_secs(1)).unwrap();
     assert_eq!(kept(&cluster), [0; 3]);
 }
