@@ -130,6 +130,9 @@ turns "$half"
 kill_for_good
 era='one-dead'
 turns "$half"
+# A generator that was started a moment ago has nothing to report yet; and nothing disturbs the cluster any more.
+sleep 10
+check_processes
 stop_generators
 check_processes
 check_agreement

@@ -89,13 +89,17 @@ restart_generator() {
 
 # Ends the load, and asks that no reply was another than what was asked for.
 stop_generators() {
-    local number
+    local number status report
     for number in "${!generator[@]}"; do kill -TERM "${generator[$number]}" 2>/dev/null || true; done
     for number in "${!generator[@]}"; do
-        wait "${generator[$number]}" 2>/dev/null || true
+        status=0 report=$work/generator-$number.json
+        wait "${generator[$number]}" 2>/dev/null || status=$?
         unset "generator[$number]"
-        jq -e '.total.bad_replies == 0 and .total.answered > 0' "$work/generator-$number.json" >/dev/null 2>&1 ||
-            fail "generator $number: $(tail -1 "$work/generator-$number.log")"
+        if [ ! -s "$report" ]; then
+            fail "generator $number left no report, status $status: $(tail -1 "$work/generator-$number.log")"
+        elif ! jq -e '.total.bad_replies == 0 and .total.answered > 0' "$report" >/dev/null; then
+            fail "generator $number: of its requests $(jq -c '.total | {answered, bad_replies}' "$report")"
+        fi
     done
 }
 

@@ -11,7 +11,7 @@
 use planted::Plant;
 use r2p2::Instant;
 use raft_core::entry::{Configuration, Entry};
-use raft_core::ids::{LogIndex, Member, Term};
+use raft_core::ids::{LogIndex, Member, Round, Term};
 use raft_core::message::Append;
 
 use crate::entry::Request;
@@ -96,7 +96,7 @@ impl<C: Clone> Parked<C> {
     pub(crate) fn take_ready(&mut self, last: LogIndex) -> Option<ParkedAppend<C>> {
         let ready = (0..self.appends.len())
             .filter(|&at| self.appends[at].append.previous_index <= last)
-            .min_by_key(|&at| self.appends[at].append.previous_index)?;
+            .min_by_key(|&at| order(&self.appends[at].append))?;
         Some(self.appends.swap_remove(ready))
     }
 
@@ -133,7 +133,7 @@ impl<C: Clone> Parked<C> {
             (*from, *append, entries.clone(), configuration.is_some())
         };
         let mut appends: Vec<_> = self.appends.iter().map(state).collect();
-        appends.sort_by_key(|(_, append, ..)| (append.previous_index, append.count, append.round));
+        appends.sort_by_key(|(_, append, ..)| order(append));
         appends
     }
 
@@ -152,4 +152,9 @@ impl<C: Clone> Parked<C> {
     fn term(&self) -> Option<Term> {
         self.appends.first().map(|parked| parked.append.term)
     }
+}
+
+/// In which order they go on: by what they say, never by the places that they happen to have.
+fn order(append: &Append) -> (LogIndex, u16, Round, LogIndex, bool) {
+    (append.previous_index, append.count, append.round, append.commit, append.answer)
 }

@@ -153,6 +153,8 @@ impl<E: Command, C: Clone + Eq + Debug> Raft<E, C> {
         assert!(from > self.commit.index(), "F1: {from} is committed");
         self.log.truncate(from);
         self.disk.truncate(from);
+        // Who led until this input has just handed over what it had appended since the burst before.
+        self.outputs.forget_entries(from);
         if self.configurations.truncate(from) {
             self.reconsider_standing();
         }

@@ -93,6 +93,23 @@ impl Outputs {
         self.list.push(output);
     }
 
+    /// Entries from `from` on are gone: what was to be made durable of them in this very input is not any more.
+    pub(crate) fn forget_entries(&mut self, from: LogIndex) {
+        let (taken, mut place) = (self.taken, 0);
+        self.list.retain_mut(|output| {
+            place += 1;
+            match output {
+                Output::Persist { what: Persist::Entries { from: first, to }, .. }
+                    if place > taken =>
+                {
+                    *to = (*to).min(from.prev());
+                    first <= to
+                }
+                _ => true,
+            }
+        });
+    }
+
     #[inline]
     pub(crate) fn take(&mut self) -> Option<&Output> {
         if self.is_empty() {

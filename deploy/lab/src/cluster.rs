@@ -140,7 +140,8 @@ impl Lab {
     ///
     /// When a lab of this name was left running on purpose, or anything cannot be started; nothing is left then.
     pub fn up(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Self> {
-        let program = &plan.node_program;
+        let inside = plan.wire == Some(Wire::Inproc);
+        let program = if inside { &plan.lab_program } else { &plan.node_program };
         ensure!(
             program.is_file(),
             "no program {}; build it with `cargo build --release`",

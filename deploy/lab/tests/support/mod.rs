@@ -63,6 +63,10 @@ pub(crate) fn directory(name: &str) -> PathBuf {
 /// machine may be busy with other things.
 pub(crate) const FAILOVER_MAX_MS: f64 = 3_000.0;
 
+/// The shortest after which a leader that was really killed can have a successor: election timeouts are 150 ms at least, from a
+/// message that is a heartbeat (40 ms) old at most.
+pub(crate) const FAILOVER_MIN_MS: f64 = 100.0;
+
 /// Each cluster wants the machine for itself.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
