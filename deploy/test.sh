@@ -42,6 +42,17 @@ instructions() {
         --against hovercraft/bench/reference.json
 }
 
+# Three replicas in every order of events, and four bugs that this must find (status 1).
+model() {
+    cargo xtask model --states 20000
+    local scope bug status
+    for bug in R3:figure8 R4:change R8:change H8:reuse; do
+        scope=${bug#*:} status=0
+        cargo xtask model --scope "$scope" --plant "${bug%:*}" >target/model-planted.txt || status=$?
+        [ "$status" -eq 1 ] || missing "the model ended with $status, bug ${bug%:*} planted: see target/model-planted.txt"
+    done
+}
+
 dependencies() {
     # Advisories need a database from the network, the rest does not.
     PATH="$PWD/target/tools/bin:$PATH" cargo deny --locked check bans licenses sources
@@ -76,6 +87,9 @@ step 'programs' cargo build --locked --release "${features[@]}" -p hovercraft-no
 step 'benchmark, small' deploy/benchmark.sh --quick --built --steps operations,end-to-end \
     --output target/benchmark-quick.tar.gz
 step 'tests' tests
+step 'simulator' cargo xtask sim --seeds 2000
+step 'planted bugs' cargo xtask plant --seeds 3000
+step 'model' model
 step 'instructions' instructions
 step 'documentation tests' cargo test --locked --workspace "${features[@]}" --doc
 step 'cargo-deny' need_cargo_deny
