@@ -20,4 +20,5 @@ pub mod error;
 pub mod net;
 mod not_before;
 pub mod sim;
+mod sync;
 pub mod udp;

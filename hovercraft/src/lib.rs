@@ -21,6 +21,7 @@ pub mod replica;
 pub mod replier;
 pub mod spans;
 pub mod store;
+mod sync;
 pub mod table;
 pub mod totals;
 pub mod trace;

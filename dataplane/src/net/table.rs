@@ -9,21 +9,18 @@
 //! - A3. One writer: [`TableWriter`] cannot be copied.
 
 use core::net::Ipv4Addr;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::Arc;
 
 use super::mac::MacAddress;
+pub(super) use crate::sync::table::BUCKET;
+use crate::sync::table::{ASKED, BUCKETS_BITS};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 
-/// Slots where one address may stand.
-pub(super) const BUCKET: usize = 8;
-const BUCKETS_BITS: u32 = 7;
 /// Neighbours, at most.
 pub(super) const SLOTS: usize = BUCKET << BUCKETS_BITS;
 
 /// Looks at a slot that changes, at most.
 const LOOKS: usize = 4;
-/// Addresses asked for between two polls of the stack, at most; the next to ask for another asks again.
-const ASKED: usize = 16;
 /// In a slot's `mac`, above its 48 bits: somebody has sent there.
 const USED: u64 = 1 << 63;
 

@@ -5,19 +5,14 @@
 //!   the two sides sees the other.
 //! - W2. System calls are made for a thread that sleeps, and for no other.
 
-use core::sync::atomic::{AtomicU8, Ordering};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use super::ffi;
+use state::State;
 
-/// The thread does something, and nobody has woken it since it last looked.
-const AWAKE: u8 = 0;
-/// It sleeps, or is about to.
-const ASLEEP: u8 = 1;
-/// It was woken, and has not looked yet.
-const WOKEN: u8 = 2;
+mod state;
 
 /// Ends the wait of the queue that it came from, the present one or the next.
 ///
@@ -29,19 +24,18 @@ pub struct Waker(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     counter: OwnedFd,
-    state: AtomicU8,
+    state: State,
 }
 
 impl Waker {
     pub(crate) fn new() -> io::Result<Self> {
         let counter = ffi::event_counter()?;
-        Ok(Self(Arc::new(Shared { counter, state: AtomicU8::new(AWAKE) })))
+        Ok(Self(Arc::new(Shared { counter, state: State::awake() })))
     }
 
     /// Wakes.
     pub fn wake(&self) {
-        // What was handed over before is seen by whoever reads this exchange.
-        if self.0.state.swap(WOKEN, Ordering::AcqRel) == ASLEEP {
+        if self.0.state.wakes() {
             ffi::raise(self.0.counter.as_fd());
         }
     }
@@ -60,12 +54,7 @@ impl Waker {
 
     /// The thread is about to sleep. False when it was woken already: it must look first, and is awake.
     pub(crate) fn sleeps(&self) -> bool {
-        let sleeps =
-            self.0.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire);
-        if sleeps.is_err() {
-            self.0.state.swap(AWAKE, Ordering::AcqRel);
-        }
-        sleeps.is_ok()
+        self.0.state.sleeps()
     }
 
     /// The thread has slept, and will look at all that was handed over before this call; `raised` if it found the counter
@@ -76,13 +65,13 @@ impl Waker {
         }
         // Woken by a packet, while somebody has set the state and not yet raised the counter: it ends the next sleep
         // without need, and is lowered then.
-        self.0.state.swap(AWAKE, Ordering::AcqRel);
+        self.0.state.is_awake();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use core::sync::atomic::AtomicU64;
+    use core::sync::atomic::{AtomicU64, Ordering};
     use core::time::Duration;
     use std::thread;
 

@@ -45,6 +45,13 @@ const TASKS: &[Task] = &[
         features: "driver",
         arguments: &[],
     },
+    Task {
+        name: "loom",
+        what: "algorithms without locks, in every order of their steps",
+        package: "hovercraft-loom",
+        features: "",
+        arguments: &[],
+    },
 ];
 
 fn main() -> ExitCode {

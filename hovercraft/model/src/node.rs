@@ -1,8 +1,8 @@
 //! One node of the model: both halves of the real one, and what happens to it.
 //!
 //! Its clock moves when a timer is due, and only then; a question for a vote arrives when the voter has not heard its leader for
-//! the shortest election timeout. Bursts end at the moment at which the scope began: there log time is counted, which so stands
-//! still, and nothing expires. Thus no clock enters a state.
+//! the shortest election timeout. Bursts end, and leaders are elected, at the moment at which the scope began: there log time is
+//! counted, which so stands still, and nothing expires. Thus no clock enters a state.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -14,7 +14,7 @@ use hovercraft::application::{Application, ApplicationSettings};
 use hovercraft::command::Command;
 use hovercraft::limits::Limits;
 use hovercraft::outbox::Output;
-use hovercraft::replica::{Arrival, Core, Mode, Replica, Settings};
+use hovercraft::replica::{Arrival, Core, Mode, Replica, Role, Settings};
 use hovercraft::replier::ReplierPolicy;
 use hovercraft::store::StoreSettings;
 use hovercraft::wire::{GroupConfig, MemberAddress};
@@ -68,6 +68,8 @@ pub struct Incoming {
     pub group: bool,
     /// Whether it asks for a vote.
     pub asks_for_vote: bool,
+    /// Whether it is a vote that elects.
+    pub elects: bool,
     /// UDP payload.
     pub bytes: Vec<u8>,
 }
@@ -123,6 +125,13 @@ impl Node {
             match input {
                 Input::Packet(packet) if packet.asks_for_vote => {
                     self.receive(self.now + TIMEOUT_MIN, packet);
+                }
+                Input::Packet(packet) if packet.elects => {
+                    let led = self.replica.status().role == Role::Leader;
+                    self.receive(self.began, packet);
+                    if !led && self.replica.status().role == Role::Leader {
+                        self.now = self.began;
+                    }
                 }
                 Input::Packet(packet) => self.receive(self.now, packet),
                 Input::Timer => self.tick(due),

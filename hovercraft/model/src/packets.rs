@@ -54,12 +54,13 @@ impl Packets {
         clear(&mut bytes, LOG_TIME);
         clear(&mut bytes, APPLIED);
         let (_, message) = wire::parse(&bytes, None).ok()?;
-        let mut asks_for_vote = false;
+        let (mut asks_for_vote, mut elects) = (false, false);
         let fate = match message {
             // It ends a node only when the client's copy has had its time, which does not pass here (HC1d).
             NodeMessage::NoBody { .. } => return None,
             NodeMessage::Raft(message) => {
                 asks_for_vote = matches!(message, Message::RequestVote { .. });
+                elects = matches!(message, Message::Vote { pre: false, granted: true, .. });
                 fate_of(&message)
             }
             NodeMessage::Applied { term } | NodeMessage::HeldByAll { term, .. } => {
@@ -73,7 +74,7 @@ impl Packets {
             }
             _ => Fate::Open,
         };
-        let incoming = Incoming { from: address(from), group: false, asks_for_vote, bytes };
+        let incoming = Incoming { from: address(from), group: false, asks_for_vote, elects, bytes };
         Some(self.add(Packet { to, incoming, fate }))
     }
 

@@ -74,7 +74,22 @@ const LED: Scope = Scope {
 
 /// All scopes.
 pub const ALL: &[Scope] = &[
+    Scope {
+        name: "body",
+        what: "one request under one leader, its body missed and recovered, a heartbeat",
+        requests: &[A],
+        rounds: 1,
+        ..LED
+    },
     LED,
+    Scope {
+        name: "election",
+        what: "one request, one change of leader",
+        requests: &[A],
+        waiting: true,
+        terms: 1,
+        ..LED
+    },
     Scope {
         name: "reuse",
         what: "one id with two bodies, and a change of leader",
@@ -194,7 +209,7 @@ impl Scope {
         let fragments = form.fragments(request.body.len()).into_iter().flatten();
         let body = request.body.as_bytes();
         let bytes = fragments.flat_map(|one| [&one.head[..], &body[one.range]].concat()).collect();
-        Incoming { from: client(), group: true, asks_for_vote: false, bytes }
+        Incoming { from: client(), group: true, asks_for_vote: false, elects: false, bytes }
     }
 }
 
@@ -207,7 +222,8 @@ fn tick_all(nodes: &mut [Node], now: Duration) {
     let send = |flying: &mut VecDeque<_>, from: u8, sent: crate::node::Sent| {
         for (to, bytes) in sent.to_nodes {
             let from = address(from);
-            let packet = Incoming { from, group: false, asks_for_vote: false, bytes };
+            let packet =
+                Incoming { from, group: false, asks_for_vote: false, elects: false, bytes };
             flying.push_back((to, packet));
         }
     };

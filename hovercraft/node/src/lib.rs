@@ -53,6 +53,7 @@ mod services;
 mod settings;
 pub mod stepped;
 pub mod switch;
+mod sync;
 #[cfg(test)]
 mod testing;
 mod threads;

@@ -13,14 +13,15 @@
 //! - L2. The ring has room for every command that the replica may have under way (`commands_max`).
 //! - L3. Who is asked through a mailbox never waits for the asker: answers go into channels with room for them.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 
-use crossbeam::channel::{self, Receiver, Sender};
 use crossbeam::utils::CachePadded;
 use dataplane::udp::Waker;
 use hovercraft::command::Completion;
 use raft_core::ids::LogIndex;
+
+use crate::sync::channel::{self, Receiver, Sender};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// Questions that may wait in one mailbox.
 const MAILBOX: usize = 16;
