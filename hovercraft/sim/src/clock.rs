@@ -52,7 +52,7 @@ impl Clock {
             return Duration::MAX;
         }
         // One nanosecond more than the division gives: rounded down twice, it would be too early.
-        let to_go = scaled(own - segment.own, TRUE_RATE, segment.rate_ppm);
+        let to_go = scaled(own.saturating_sub(segment.own), TRUE_RATE, segment.rate_ppm);
         segment.from.saturating_add(to_go).saturating_add(Duration::from_nanos(1))
     }
 
@@ -96,7 +96,7 @@ mod tests {
         for own in (1_091..1_300).map(ms) {
             let when = clock.when(own);
             assert!(clock.own(when) >= own, "K2 {own:?}");
-            assert!(clock.own(when - Duration::from_nanos(10)) < own, "K2 {own:?}");
+            assert!(clock.own(when.saturating_sub(Duration::from_nanos(10))) < own, "K2 {own:?}");
         }
     }
 }

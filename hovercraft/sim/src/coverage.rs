@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hovercraft::command::{Command, Execute, Tell, Told};
+use hovercraft::command::{Command, Tell, Told};
 use hovercraft::replica::Role;
 
 use crate::checks::book::{Mirror, News};
@@ -127,7 +127,7 @@ impl Coverage {
             Command::Tell(Tell { what: Told::Refused(_), .. }) => {
                 self.note("session_unknown_at_apply");
             }
-            Command::Execute(Execute { .. }) | _ => {}
+            _ => {}
         }
     }
 }

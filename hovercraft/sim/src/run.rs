@@ -312,12 +312,8 @@ impl Run {
         for probe in 0..PROBES {
             let cluster = &mut self.cluster;
             let before = cluster.clients[place].answered();
-            let value = probe.to_be_bytes();
-            cluster.clients[place].put(
-                cluster.now,
-                b"probe",
-                &[&[place as u8], &value[..]].concat(),
-            );
+            let value = format!("{place}.{probe}");
+            cluster.clients[place].put(cluster.now, b"probe", value.as_bytes());
             cluster.run_while(limit, |cluster| !cluster.clients[place].is_idle())?;
             if cluster.clients[place].answered() > before || full {
                 return Ok(true);

@@ -5,6 +5,7 @@ use core::time::Duration;
 use dataplane::sim::Weather;
 use hovercraft::entry::{EntryKind, Request};
 use hovercraft::replica::{Arrival, Mode, Role};
+use hovercraft::replier::ReplierPolicy;
 use hovercraft::wire::{Encoder, Head, PACKET_MAX};
 use r2p2::client::Mode as ClientMode;
 use r2p2::extension::{Extension, Flags, HEAD_MAX};
@@ -220,4 +221,33 @@ fn hc1d_nobody_keeps_what_everybody_has() {
     assert!(others.into_iter().all(|(_, bytes)| bytes >= 50 * 64), "{:?}", kept(&cluster));
     cluster.run_until(cluster.now + Duration::from_secs(1)).unwrap();
     assert_eq!(kept(&cluster), [0; 3]);
+}
+
+/// HC3c: what waited while a process stood still came when it came, not when it was read. A node is paused while the others commit what it
+/// is to answer, and nobody is left who could tell it how late it is.
+#[test]
+fn hc3c_what_waited_unread_is_as_old_as_it_is() {
+    let replier = ReplierPolicy::Random;
+    let knobs = Knobs { replier, ..Knobs::usual(10, 3, Mode::Hovercraft) };
+    let mut cluster = Cluster::new(knobs, Weather::CALM);
+    let leader = cluster.settle().unwrap();
+    cluster.add_client(Habits { mode: ClientMode::Plain, open_max: 32, ..Habits::USUAL });
+    cluster.clients[0].stopping = true;
+    cluster.put_one_by_one(3).unwrap();
+    let away = 1 + leader % 3;
+    cluster.pause(away, cluster.now + Duration::from_secs(2));
+    for number in 0..24u8 {
+        cluster.clients[0].put(cluster.now, &[number], b"value");
+        cluster.run_until(cluster.now + Duration::from_millis(2)).unwrap();
+    }
+    for id in (1..=3).filter(|id| *id != away) {
+        cluster.crash(id);
+    }
+    let totals = |cluster: &Cluster| cluster.nodes[usize::from(away - 1)].application.counters;
+    let before = totals(&cluster);
+    cluster.run_until(cluster.now + Duration::from_secs(3)).unwrap();
+    let after = totals(&cluster);
+    assert!(after.executed > before.executed, "it applied what waited");
+    assert!(after.too_late > before.too_late, "and it was to answer some of it");
+    assert_eq!(after.answers, before.answers, "two seconds late");
 }
