@@ -142,6 +142,6 @@ mod tests {
             scope.spawn(|| play(&mine, &yours, 0));
             scope.spawn(|| play(&yours, &mine, 1));
         });
-        assert!(value.into_inner() >= TURNS);
+        assert!(value.load(Ordering::Acquire) >= TURNS);
     }
 }

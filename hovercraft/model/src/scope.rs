@@ -143,9 +143,9 @@ pub const ALL: &[Scope] = &[
     },
     Scope {
         name: "raft",
-        what: "mode raft: bodies in appends, requests passed on; two requests, a change of leader",
+        what: "mode raft: bodies in appends, requests passed on; one request, a change of leader",
         shape: BODIES,
-        requests: &[A, B],
+        requests: &[A],
         terms: 1,
         ..LED
     },
