@@ -9,6 +9,7 @@ use dataplane::sim::Weather;
 use history_checker::Truth;
 use hovercraft::replica::{Mode, Role};
 use r2p2::client::Mode as ClientMode;
+use raft_core::ids::NodeId;
 
 use crate::checks::{Found, Violation};
 use crate::client::SimClient;
@@ -127,11 +128,11 @@ impl Run {
         self.cluster.calm();
         match self.come_to_an_end() {
             Err(stuck) if stuck.rule == LIVENESS && !quorum_reachable(&self.cluster) => {
-                self.end_without_quorum()?;
+                self.end_without_quorum()
             }
-            ended => ended?,
+            Err(stuck) => Err(stuck),
+            Ok(()) => self.judge(),
         }
-        self.judge()
     }
 
     fn tell(&mut self, what: &str) {
@@ -290,7 +291,7 @@ impl Run {
     }
 
     /// A majority died or fell behind the leader's ring, which only snapshots can bring back: nothing is promised but that nothing
-    /// goes wrong.
+    /// goes wrong. What was answered may stand committed in a log, and nobody can say so: there is no history to judge.
     fn end_without_quorum(&mut self) -> Found {
         self.tell("no quorum can be had");
         self.cluster.checks.coverage.note("left_without_quorum");
@@ -376,18 +377,23 @@ impl Run {
     }
 }
 
-/// Whether enough voters live and stand in the log of the newest leader's ring.
+/// Whether enough voters live whom the newest leader's log can still serve.
 fn quorum_reachable(cluster: &Cluster) -> bool {
     if cluster.knobs.mode == Mode::Unreplicated {
         return true;
     }
     let voters = cluster.nodes.iter().filter(|node| node.alive && node.lives == 0);
-    let first = cluster.leader().map_or(0, |leader| {
-        let replica = &cluster.nodes[usize::from(leader - 1)].replica;
-        replica.core().map_or(0, |core| core.first_index().to_wire())
-    });
-    let within = voters.filter(|node| node.replica.status().last.to_wire() + 1 >= first);
+    let within = voters.filter(|node| !is_left_behind(cluster, node.id));
     within.count() > usize::from(cluster.knobs.nodes) / 2
+}
+
+/// Whether only a snapshot would help a node.
+fn is_left_behind(cluster: &Cluster, id: NodeId) -> bool {
+    let leader = cluster.leader().map(|leader| &cluster.nodes[usize::from(leader - 1)].replica);
+    let core = leader.and_then(|replica| replica.core());
+    core.is_some_and(|core| {
+        core.followers().iter().any(|one| one.member.id == id && one.needs_snapshot)
+    })
 }
 
 /// Whether every live member has applied all that the leader has in its log. Who fell behind the leader's ring waits for a snapshot.
@@ -401,8 +407,7 @@ fn members_agree(cluster: &Cluster) -> bool {
     let last = core.last_index();
     cluster.nodes.iter().filter(|node| node.alive).all(|node| {
         let status = node.replica.status();
-        let behind =
-            core.followers().iter().any(|one| one.member.id == node.id && one.needs_snapshot);
+        let behind = is_left_behind(cluster, node.id);
         matches!(status.role, Role::Silent | Role::Joining)
             || behind
             || (status.applied == last && status.commit == last)

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hovercraft::replica::Mode;
+
 use super::{Found, Property, View, holds};
 
 #[derive(Default)]
@@ -18,7 +20,11 @@ impl Property for Bounds {
         *returned += view.news.cut;
         // Recovered bodies wait for the append that asked for them.
         let parked = u64::from(room.parked_max) * u64::from(room.append_entries_max);
-        let asked_for = parked + u64::from(room.wants_max);
+        let asked_for = match knobs.mode {
+            // Bodies that came inside appends wait for these, refused ones too: as many as there are places.
+            Mode::Raft => u64::from(room.log_entries),
+            _ => parked + u64::from(room.wants_max),
+        };
         let waiting = gauges.unordered.saturating_sub(*returned + asked_for);
         let bounds = [
             ("unordered requests", waiting, room.unordered_max),
