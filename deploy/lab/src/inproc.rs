@@ -8,7 +8,7 @@
 //!
 //! Nothing outside reaches the nodes' ports, so the load runs inside, too: `lancet`'s, on a queue that steps everybody else
 //! (`client.rs`). All else is as with processes: admin addresses (on loopback), evidence, verdict. The lab starts the process
-//! (`hovercraft-lab step-nodes DIRECTORY`), tells it by a socket in its directory what to do ([`Order`]), and reads what the
+//! (`hovercraft-lab step-nodes DIRECTORY`), tells it by a socket in its directory what to do (`Order`), and reads what the
 //! load says from its standard output.
 //!
 //! Invariants:

@@ -1,7 +1,7 @@
 //! The nodes as one table: equal ones have one number, and what an event does to each is found out once.
 //!
 //! Two nodes are equal when their protocol states are. That they then behave alike is the claim on which the merging rests; a
-//! sample of them is therefore put to the test ([`Machine::audit`]).
+//! sample of them is therefore put to the test (`Machine::audit`).
 
 use std::sync::Arc;
 

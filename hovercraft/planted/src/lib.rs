@@ -1,6 +1,6 @@
 //! Planted bugs: a test build can be told at run time to break one rule, so that the simulator and the model can be seen to find it.
 //!
-//! Protocol code asks [`is`] at the place where a rule is kept; a test driver chooses with [`plant`]. Without the feature `on`, which
+//! Protocol code asks [`is`] at the place where a rule is kept; a test driver chooses with `plant`. Without the feature `on`, which
 //! no program for users has, the question is a constant and leaves no code. One bug is active in a process at a time; the checks do
 //! not know which.
 #![no_std]
