@@ -89,7 +89,9 @@ impl<'a> Bodies<'a> {
             let len = usize::try_from(request.len).map_err(|_| bad)?;
             left = left.checked_sub(len).ok_or(bad)?;
         }
-        if left == 0 && seen == present { Ok(Self { entries, present, bytes }) } else { Err(bad) }
+        // W1: without any, an append has no place for them either.
+        let exact = left == 0 && seen == present && present != 0;
+        if exact { Ok(Self { entries, present, bytes }) } else { Err(bad) }
     }
 
     /// For each entry in order its body, where it is here.

@@ -32,6 +32,12 @@ fn what_is_refused_of_an_append() {
     }
     assert_eq!(refused(2, 0x01), WireError::Header, "a client's request");
     assert_eq!(refused(2, 0x61), WireError::Kind(3), "an append is no reply");
+    let none = packet(
+        "cc0851c0 00000001 01 03 00 02 0003 0021",
+        APPEND_FIELDS,
+        &format!("{ENTRIES} 00000000"),
+    );
+    assert_eq!(parse(&none, None).map(|_| ()), bad(Field::Bodies), "W1: a place for no body");
     assert_eq!(refused(8, 2), WireError::Version(2));
     assert_eq!(refused(9, 0), WireError::Kind(0));
     assert_eq!(refused(9, 14), WireError::Kind(14));
